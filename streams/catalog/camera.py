@@ -1,0 +1,18 @@
+"""Camera events: what passes each junction, how fast, and what is wrong."""
+
+from schemas.camera import CameraEvent
+from streams.spec import Distribution, StreamSpec, Sum, Thousandths
+
+SPEC = StreamSpec(
+    name="camera",
+    topic="camera.events",
+    event=CameraEvent,
+    key="camera_id",
+    table="camera_windows",
+    view="camera_minute",
+    dimensions=("camera_id", "ward_code", "kind", "object_class", "violation_code", "direction"),
+    measures=(
+        Sum("objects", of="count"),
+        Distribution("speed", of=Thousandths("speed_kmh")),
+    ),
+)

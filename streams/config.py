@@ -1,0 +1,57 @@
+"""What a worker is told: one frozen value, built by whoever starts it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streams.core.rules import Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """Addresses, times and bounds of one worker; times in milliseconds.
+
+    `epoch` is raised by one to accept that a topic was recreated; other topics keep theirs. `pending_bytes`
+    bounds what may wait for a flush before consuming pauses; while the sink is away a worker holds at most
+    twice as much beside its open panes. `accept_gap` goes on where Kafka no longer has what a partition would
+    replay.
+    `fold` chooses the engine (see `streams.engine`), whose compiled code is kept in `library_folder`.
+    A stream of which more than `breaker_percent` of the last `breaker_events` events were refused is paused
+    (0: never). `stall_ms` is how long a worker may stand still while it has something to read (0: ever).
+    `failpoints` is for tests (see `streams.delivery.failpoints`).
+    """
+
+    brokers: tuple[str, ...]
+    group: str = "songlo"
+    client_id: str = "songlo-worker"
+    rules: Rules = field(default_factory=Rules)
+    epoch: int = 0
+    flush_ms: int = 1000
+    pending_bytes: int = 64 * 1024 * 1024
+    poll_batches: int = 20
+    fetch_bytes: int = 1024 * 1024
+    session_ms: int = 6_000
+    heartbeat_ms: int = 1_000
+    rebalance_ms: int = 30_000
+    request_ms: int = 30_000
+    metadata_ms: int = 30_000
+    commit_ms: int = 10_000
+    stop_ms: int = 20_000
+    accept_gap: bool = False
+    fold: str = "auto"
+    library_folder: Path | None = None
+    breaker_percent: int = 50
+    breaker_events: int = 10_000
+    stall_ms: int = 60_000
+    status_path: Path | None = None
+    log_level: str = "INFO"
+    failpoints: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.brokers:
+            raise ValueError("a worker needs the address of at least one broker: host:port")
+        if not 0 < self.heartbeat_ms < self.session_ms:
+            raise ValueError(
+                f"heartbeat_ms ({self.heartbeat_ms}) must be below session_ms ({self.session_ms})"
+            )
+        if self.flush_ms < 1 or self.pending_bytes < 1 or self.poll_batches < 1:
+            raise ValueError("flush_ms, pending_bytes and poll_batches must be at least 1")

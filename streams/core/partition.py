@@ -1,0 +1,273 @@
+"""The fold of one Kafka partition: record batches in, changes to flush out.
+
+Every decision (on time, duplicate, late, dead, which offset closes which pane) is a function of the
+log alone: not of how the log is cut into batches, of the wall clock, or of when a worker crashed.
+Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
+"""
+
+from dataclasses import replace
+from itertools import count
+from operator import itemgetter
+
+from schemas.codec import Bundle, Codec, Refusal, element
+from schemas.event import Event
+from streams.core.aggregate import GATHERED, Key, Plan, Total
+from streams.core.pane import Pane, id_hash
+from streams.core.records import unpack
+from streams.core.rules import Rules, watermark
+from streams.core.values import (
+    Changes,
+    ClosedPane,
+    DeadLetter,
+    LateEvent,
+    PackedBatch,
+    Position,
+    Progress,
+    RecordBatch,
+    Row,
+    version_of,
+)
+from streams.core.window import pane_start
+from streams.spec import StreamSpec
+
+# what a waiting row, and a late event or dead letter weigh in memory, beside a dead letter's bytes
+ROW_BYTES, EVENT_BYTES = 500, 800
+NEVER_MS = 1 << 62
+NO_PANE = Pane(NEVER_MS, NEVER_MS, 0)
+
+
+class PartitionState:
+    """All that a worker holds of one partition.
+
+    Built from a stored `Progress`, it expects the log from `progress.replay_from` on. Up to the stored
+    `next_offset` the log only rebuilds the panes that were open there; from then on everything counts.
+    """
+
+    def __init__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> None:
+        self._spec, self._rules, self._stored, self._reported = spec, rules, progress, progress
+        self._codec: Codec[Event] = Codec(spec.event)
+        self._plan = Plan(spec)
+        self._panes: dict[int, Pane] = {}
+        self._close_at_ms = NEVER_MS
+        self._waiting: list[tuple[Pane, Key, Total]] = []
+        self._closed: list[ClosedPane] = []
+        self._late: list[LateEvent] = []
+        self._dead: list[DeadLetter] = []
+        self._dead_bytes = 0
+        self.position = progress.replay_from
+        self.max_event_ms, self.max_append_ms = progress.max_event_ms, progress.max_append_ms
+        self._forget_what_is_stored()
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the panes that were open at the stored position are still being rebuilt."""
+        return self.position < self._stored.next_offset
+
+    @property
+    def watermark_ms(self) -> int:
+        """Panes that end at or before this time are closed; never goes back."""
+        if self.replaying:
+            return self._stored.watermark_ms
+        now_ms = watermark(self.max_event_ms, self.max_append_ms, self._rules.disorder_ms)
+        return max(self._stored.watermark_ms, now_ms)
+
+    @property
+    def pending(self) -> int:
+        """About how many bytes wait to be flushed, the bound of back-pressure; 0 while nothing can be."""
+        if self.replaying:
+            return 0
+        events, rows, ids = len(self._late) + len(self._dead), self._rows_waiting(), self._ids_waiting()
+        return rows * ROW_BYTES + events * EVENT_BYTES + self._dead_bytes + ids * 8
+
+    @property
+    def progress(self) -> Progress:
+        """Where the fold stands. `late` counts late duplicates too, until `settle` tells them apart."""
+        if self.replaying:
+            return self._stored
+        return replace(
+            self._stored,
+            next_offset=self.position,
+            replay_from=self._first_offset(),
+            pane_ms=self._rules.pane_ms,
+            watermark_ms=self.watermark_ms,
+            max_event_ms=self.max_event_ms,
+            max_append_ms=self.max_append_ms,
+            folded=self.folded,
+            duplicates=self.duplicates,
+            late=self.late,
+            dead=self.dead,
+        )
+
+    def fold(self, batch: RecordBatch | PackedBatch) -> None:
+        """Fold the messages of a batch that have not been folded yet, in the order of their offsets.
+
+        Raises CorruptBatch when records are not in Kafka's format.
+        """
+        if isinstance(batch, PackedBatch):
+            batch = unpack(batch)
+        if self.replaying:
+            self._fold_until(self._stored.next_offset, batch)
+            self._forget_what_is_stored()
+            # a shorter disorder than the stored one's closes panes as soon as all are rebuilt
+            self._close_panes()
+        self._fold_until(batch.next_offset, batch)
+
+    def capture(self) -> Changes | None:
+        """Take all that waits, together with the position it belongs to; None when nothing changed.
+
+        While open panes are being rebuilt there is nothing to report that is not stored already.
+        """
+        progress = self.progress
+        if self.replaying or (progress == self._reported and not self._rows_waiting()):
+            return None
+        rows, closed = self._take_waiting()
+        changes = Changes(progress, rows, closed, self._late, self._dead)
+        self._late, self._dead, self._dead_bytes = [], [], 0
+        self._reported = progress
+        return changes
+
+    def _rows_waiting(self) -> int:
+        return len(self._waiting)
+
+    def _ids_waiting(self) -> int:
+        return sum(len(pane.ids) for pane in self._closed)
+
+    def _first_offset(self) -> int:
+        """The first offset of any open pane; the position when none is."""
+        return min((pane.first_offset for pane in self._panes.values()), default=self.position)
+
+    def _take_waiting(self) -> tuple[list[Row], list[ClosedPane]]:
+        """The rows and the closed panes that wait; nothing of them waits any more."""
+        closed = self._closed
+        rows = [self._row(pane.start_ms, key, total, 0) for pane, key, total in self._waiting]
+        for _, _, total in self._waiting:
+            total.waiting = False
+        self._waiting, self._closed = [], []
+        return rows, closed
+
+    def _forget_what_is_stored(self) -> None:
+        """Of a replayed message only the rows and ids of open panes are news."""
+        self._late, self._dead, self._dead_bytes = [], [], 0
+        stored = self._stored
+        self.folded, self.duplicates, self.late, self.dead = (
+            stored.folded, stored.duplicates, stored.late, stored.dead,
+        )  # fmt: skip
+
+    def _fold_until(self, end: int, batch: RecordBatch) -> None:
+        start, end, append_ms = self.position, min(end, batch.next_offset), batch.append_ms
+        if end <= start:
+            return
+        decode, count_in, pane = self._codec.decode, self._count_in, NO_PANE
+        for offset, value in zip(batch.offsets or count(batch.base_offset), batch.values, strict=False):
+            if not start <= offset < end:
+                continue
+            event = decode(value)
+            if isinstance(event, Bundle):
+                self._fold_bundle(event, offset, append_ms, value)
+                pane = NO_PANE
+                continue
+            at_ms = event.occurred_at
+            # most events fall into the pane of the event before, and it is still open
+            if not pane.start_ms <= at_ms < pane.end_ms or at_ms > append_ms:
+                pane = self._fold_event(event, (offset, 0), append_ms, value)
+                continue
+            count_in(pane, event, offset)
+            if at_ms > self.max_event_ms:
+                self.max_event_ms = at_ms
+                if at_ms >= self._close_at_ms:
+                    self._close_panes()
+                    pane = NO_PANE
+        self.position = end
+
+    def _fold_bundle(self, bundle: Bundle[Event], offset: int, append_ms: int, value: bytes | None) -> None:
+        items: list[tuple[int, Event | Refusal]] = [(refusal.index, refusal) for refusal in bundle.refusals]
+        for index, item in sorted([*bundle.events, *items], key=itemgetter(0)):
+            if isinstance(item, Refusal):
+                self._refuse(item, offset, append_ms)
+            else:
+                self._fold_event(item, (offset, index), append_ms, value)
+
+    def _fold_event(self, event: Event, position: Position, append_ms: int, value: bytes | None) -> Pane:
+        """Fold one event wherever it belongs; the pane it fell into, or NO_PANE."""
+        at_ms, offset = event.occurred_at, position[0]
+        if at_ms > append_ms + self._rules.skew_ms:
+            self._refuse_ahead(at_ms, position, append_ms, value)
+            return NO_PANE
+        start_ms = pane_start(at_ms, self._rules.pane_ms)
+        pane = self._panes.get(start_ms) or self._open(start_ms, offset)
+        if pane is NO_PANE:
+            self._add_late(event, start_ms, position, append_ms)
+        else:
+            self._count_in(pane, event, offset)
+        self.max_event_ms = max(self.max_event_ms, at_ms)
+        self.max_append_ms = max(self.max_append_ms, append_ms)
+        self._close_panes()
+        return pane if start_ms in self._panes else NO_PANE
+
+    def _open(self, start_ms: int, offset: int) -> Pane:
+        """A new pane, or NO_PANE where the watermark has closed it."""
+        end_ms = start_ms + self._rules.pane_ms
+        if end_ms <= self.watermark_ms:
+            return NO_PANE
+        pane = self._panes[start_ms] = Pane(start_ms, end_ms, offset)
+        return pane
+
+    def _count_in(self, pane: Pane, event: Event, offset: int) -> None:
+        """Count an event in its open pane, unless its id is there."""
+        if self._spec.dedupe:
+            seen = id_hash(event.event_id)
+            if seen in pane.ids:
+                self.duplicates += 1
+                return
+            pane.ids.add(seen)
+        self.folded += 1
+        key = self._plan.key_of(event)
+        total = pane.rows.get(key)
+        if total is None:
+            total = pane.rows[key] = self._plan.new_total()
+        if not total.waiting:
+            total.waiting = True
+            self._waiting.append((pane, key, total))
+        total.offset = offset
+        total.gathered.append(event)
+        if len(total.gathered) >= GATHERED:
+            self._plan.gather(total)
+
+    def _add_late(self, event: Event, start_ms: int, position: Position, append_ms: int) -> None:
+        total = self._plan.new_total()
+        total.gathered.append(event)
+        total.offset = position[0]
+        late_id = id_hash(event.event_id if self._spec.dedupe else f"{position}")
+        row = self._row(start_ms, self._plan.key_of(event), total, late_id)
+        late = LateEvent(start_ms, late_id, event.event_id, event.occurred_at, append_ms, position, row)
+        self._late.append(late)
+        self.late += 1
+
+    def _refuse(self, refusal: Refusal, offset: int, append_ms: int) -> None:
+        index, field, reason, raw = refusal.index, refusal.field, refusal.reason, refusal.raw
+        self._dead.append(DeadLetter(offset, index, append_ms, field, reason, raw))
+        self._dead_bytes += len(raw)
+        self.dead += 1
+
+    def _refuse_ahead(self, at_ms: int, position: Position, append_ms: int, value: bytes | None) -> None:
+        """Refuse an event from the future, with its own bytes when it came in a bundle."""
+        (offset, index), ahead_s = position, (at_ms - append_ms) / 1000
+        reason = f"{ahead_s:,.1f} s ahead of the broker's append time: check the device's clock"
+        self._refuse(Refusal(index, "occurred_at", reason, element(value or b"", index)), offset, append_ms)
+
+    def _close_panes(self) -> None:
+        """Close the panes that the watermark has passed, and note when the next one closes."""
+        now_ms = self.watermark_ms
+        for start_ms in [s for s, pane in self._panes.items() if pane.end_ms <= now_ms]:
+            pane = self._panes.pop(start_ms)
+            if self._spec.dedupe:
+                self._closed.append(pane.closed())
+        first_end_ms = min((pane.end_ms for pane in self._panes.values()), default=NEVER_MS)
+        close_at_ms = first_end_ms + self._rules.disorder_ms
+        self._close_at_ms = close_at_ms if close_at_ms <= self.max_append_ms else NEVER_MS
+
+    def _row(self, start_ms: int, key: Key, total: Total, late_id: int) -> Row:
+        version = version_of(self._stored.epoch, total.offset)
+        # an absent dimension is the empty string, which no valid code can be
+        dimensions = (value or "" for value in key)
+        return (start_ms // 1000, *dimensions, late_id, version, *self._plan.columns(total))

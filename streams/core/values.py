@@ -1,0 +1,135 @@
+"""The values that cross the seams of the core, all times in epoch milliseconds unless a name says seconds."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+OFFSET_BITS = 48
+
+# A window row in the order of `StreamSpec.columns`:
+# (window_start in epoch seconds, *dimensions, late_id, version, events, *measure columns)
+Row = tuple[object, ...]
+
+# Where an event stands in its partition: (offset of its message, index in its message).
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """One Kafka record batch: the messages of consecutive offsets with the append time that they share.
+
+    `offsets` is given only where the batch has gaps (compacted or aborted messages left out, or a
+    batch without messages); `next_offset` is the first offset after the batch, gaps included.
+    """
+
+    base_offset: int
+    next_offset: int
+    append_ms: int
+    values: Sequence[bytes | None]
+    offsets: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """A Kafka record batch as it stands in the log: `count` records of format v2, uncompressed."""
+
+    base_offset: int
+    next_offset: int
+    append_ms: int
+    count: int
+    records: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one partition has been folded; a function of the log up to `next_offset`.
+
+    `replay_from` is the first offset of any pane still open (`next_offset` when none is).
+    `max_event_ms` and `max_append_ms` are the highest times seen, from which the watermark follows;
+    without both, a restarted worker would close panes at other offsets than one that never stopped.
+    """
+
+    stream: str
+    topic: str
+    partition: int
+    epoch: int = 0
+    next_offset: int = 0
+    replay_from: int = 0
+    pane_ms: int = 60_000
+    watermark_ms: int = 0
+    max_event_ms: int = 0
+    max_append_ms: int = 0
+    folded: int = 0
+    duplicates: int = 0
+    late: int = 0
+    dead: int = 0
+
+    @property
+    def version(self) -> int:
+        """A higher position, or a higher epoch, wins."""
+        return version_of(self.epoch, self.next_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPane:
+    """The ids of a pane that the watermark has closed: sorted 64-bit hashes (`array('Q')`)."""
+
+    window_start_ms: int
+    ids: "array[int]"
+
+
+@dataclass(frozen=True, slots=True)
+class LateEvent:
+    """An event whose pane had closed when it came; `row` is what it adds, as a row of its own."""
+
+    window_start_ms: int
+    id: int
+    event_id: str
+    occurred_ms: int
+    append_ms: int
+    position: Position
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event, or a whole message that can't be decoded (index 0), with the reason and the raw bytes."""
+
+    offset: int
+    index: int
+    append_ms: int
+    field: str
+    reason: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PaneIds:
+    """What is known of a closed pane: the ids folded on time, and where each late id was met first.
+
+    That place is (version, index), the version made of epoch and offset: a topic that was recreated begins
+    its offsets anew.
+    """
+
+    on_time: Sequence[int] = ()
+    late: dict[int, Position] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """All that one partition has to flush, captured together with its position.
+
+    Before `settle` the late events may still hold duplicates, and `progress` does not count them;
+    after it they are new events only, and `progress` counts them all.
+    """
+
+    progress: Progress
+    rows: list[Row]
+    closed: list[ClosedPane]
+    late: list[LateEvent]
+    dead: list[DeadLetter]
+
+
+def version_of(epoch: int, offset: int) -> int:
+    """The version of a row: the epoch in the high 16 bits, the offset in the low 48."""
+    return epoch << OFFSET_BITS | offset

@@ -1,0 +1,38 @@
+"""Why a worker stops: each message names the place, and what to do.
+
+WorkerStop
+├── TopicMissing      a stream's topic is not there
+├── PaneChanged       the panes stored have another length than those configured
+├── LogTruncated      Kafka no longer has what a partition must replay
+├── LogRecreated      the stored position lies behind the end of the log
+├── FetchFailed       Kafka refuses a fetch, and will refuse it again
+└── FoldFailed        the fold itself raised: a defect
+"""
+
+
+class WorkerStop(Exception):
+    """The worker must stop; going on would lose or falsify something."""
+
+
+class TopicMissing(WorkerStop):
+    """A stream's topic is not there."""
+
+
+class PaneChanged(WorkerStop):
+    """The panes stored have another length than those configured."""
+
+
+class LogTruncated(WorkerStop):
+    """Kafka no longer has what a partition must replay."""
+
+
+class LogRecreated(WorkerStop):
+    """The stored position lies behind the end of the log."""
+
+
+class FetchFailed(WorkerStop):
+    """Kafka refuses a fetch, and will refuse it again."""
+
+
+class FoldFailed(WorkerStop):
+    """The fold raised on a batch: a defect; nothing was flushed beyond it."""

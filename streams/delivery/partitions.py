@@ -1,0 +1,146 @@
+"""The partitions that this worker holds: their states, what waits to be flushed, and where each goes on.
+
+No Faust and no I/O here: partitions are (topic, number), which is what Faust's TP compares equal to.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from streams.core.partition import PartitionState
+from streams.core.rules import Rules
+from streams.core.settle import Settler
+from streams.core.values import Changes, Progress
+from streams.delivery.errors import FoldFailed
+from streams.delivery.unpack import Fetched
+from streams.engine import PLAIN, Engine
+from streams.spec import StreamSpec
+
+Partition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A partition's state, and the settler that its captured changes pass in order."""
+
+    spec: StreamSpec
+    state: PartitionState
+    settler: Settler
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What one partition has to flush."""
+
+    spec: StreamSpec
+    settler: Settler
+    changes: Changes
+
+
+class Partitions:
+    """States by partition. Everything here is synchronous, so a capture never sees half a batch."""
+
+    def __init__(self, specs: Iterable[StreamSpec], rules: Rules, engine: Engine = PLAIN) -> None:
+        self.engine = engine
+        self._specs = {spec.topic: spec for spec in specs}
+        self._rules = rules
+        self._held: dict[Partition, Held] = {}
+        self._pending: dict[Partition, int] = {}
+
+    @property
+    def specs(self) -> Collection[StreamSpec]:
+        """All streams."""
+        return self._specs.values()
+
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics of all streams."""
+        return self._specs.keys()
+
+    @property
+    def assigned(self) -> list[Partition]:
+        """The partitions held, in order."""
+        return sorted(self._held)
+
+    @property
+    def pending_bytes(self) -> int:
+        """About how much waits to be flushed, as of each partition's last fold."""
+        return sum(self._pending.values())
+
+    @property
+    def folded(self) -> int:
+        """Events folded, as the held partitions' progress counts them."""
+        return sum(held.state.folded for held in self._held.values())
+
+    def empty(self, partition: Partition) -> Progress:
+        """The progress of a partition of which nothing is stored."""
+        topic, number = partition
+        return Progress(self._specs[topic].name, topic, number)
+
+    def missing(self, assigned: Iterable[Partition]) -> set[Partition]:
+        """The partitions of `assigned` that have no state yet; states of others are dropped.
+
+        A state that stays is as good as a new one, even if another worker held the partition in between:
+        it is a function of the log up to its position, and so is all that the other one wrote.
+        """
+        wanted = {(p[0], p[1]) for p in assigned if p[0] in self._specs}
+        for lost in self._held.keys() - wanted:
+            del self._held[lost]
+            self._pending.pop(lost, None)
+        return wanted - self._held.keys()
+
+    def add(self, progress: Progress) -> None:
+        """Take a partition on, from this progress."""
+        spec = self._specs[progress.topic]
+        state = self.engine.new_state(spec, self._rules, progress)
+        self._held[progress.topic, progress.partition] = Held(spec, state, Settler())
+
+    def positions(self) -> Mapping[Partition, int]:
+        """The next offset that each state expects."""
+        return {partition: held.state.position for partition, held in self._held.items()}
+
+    def fold(self, partition: Partition, fetched: Fetched) -> bool:
+        """Fold a batch; False when batches before it are missing. A partition not held is ignored."""
+        held = self._held.get(partition)
+        if held is None:
+            return True
+        if fetched.start > held.state.position:
+            return False
+        try:
+            held.state.fold(fetched.batch)
+        except Exception as error:
+            topic, number = partition
+            first, last = fetched.batch.base_offset, fetched.batch.next_offset - 1
+            raise FoldFailed(
+                f"{topic}[{number}]: folding offsets {first} to {last} failed with {error!r}; nothing from "
+                "there on was flushed. This is a defect of Songlo"
+            ) from error
+        return True
+
+    def counts(self, partition: Partition) -> tuple[int, int]:
+        """Events read since the partition's beginning, and those of them that were refused."""
+        held = self._held.get(partition)
+        if held is None:
+            return 0, 0
+        state = held.state
+        return state.folded + state.duplicates + state.late + state.dead, state.dead
+
+    def weigh(self, partition: Partition) -> None:
+        """Take note of what a partition has waiting; not free, so not called for each batch."""
+        held = self._held.get(partition)
+        if held is not None:
+            self._pending[partition] = _waiting(held)
+
+    def capture(self) -> list[Captured]:
+        """All that waits in all partitions, each together with its position."""
+        captured = []
+        for partition, held in self._held.items():
+            changes = held.state.capture()
+            if changes is not None:
+                captured.append(Captured(held.spec, held.settler, changes))
+            self._pending[partition] = _waiting(held)
+        return captured
+
+
+def _waiting(held: Held) -> int:
+    # nothing is captured of a partition that is still replaying, so waiting for it would never end
+    return 0 if held.state.replaying else held.state.pending

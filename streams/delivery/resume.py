@@ -1,0 +1,85 @@
+"""Where a partition goes on: decided from what the sink stores, what Kafka holds, and the settings."""
+
+from dataclasses import dataclass, replace
+
+from streams.config import WorkerConfig
+from streams.core.values import Progress
+from streams.core.window import pane_start
+from streams.delivery.errors import LogRecreated, LogTruncated, PaneChanged
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """The first offset that Kafka still holds of a partition, and the offset that comes next.
+
+    `news` is the first offset appended after all that the stored progress counted; None when there is none.
+    """
+
+    start: int
+    end: int
+    news: int | None = None
+
+
+def resume(empty: Progress, stored: Progress | None, log: LogBounds, config: WorkerConfig) -> Progress:
+    """The progress to build a partition's state from.
+
+    `empty` names the stream and the partition; it is used when nothing is stored. A configured epoch above
+    the stored one accepts that the topic was recreated; a topic that was not keeps its epoch. Raises
+    WorkerStop when going on would lose events or falsify rows.
+    """
+    pane_ms = config.rules.pane_ms
+    if stored is None:
+        return replace(
+            empty, epoch=config.epoch, pane_ms=pane_ms, next_offset=log.start, replay_from=log.start
+        )
+    place = f"{stored.topic}[{stored.partition}]"
+    if stored.pane_ms != pane_ms:
+        raise PaneChanged(
+            f"{place}: its windows are stored in panes of {stored.pane_ms // 1000} s, but "
+            f"SONGLO_WINDOW_SECONDS is {pane_ms // 1000}: set it back, or fold into a database of its own "
+            "(SONGLO_CLICKHOUSE_DATABASE, with a SONGLO_GROUP to it)"
+        )
+    if recreated(stored, log):
+        if stored.epoch < config.epoch:
+            return replace(_closed(stored), epoch=config.epoch, next_offset=log.start, replay_from=log.start)
+        raise LogRecreated(
+            f"{place}: folded up to offset {stored.next_offset}, but the log {_told(stored, log)}, so the "
+            f"topic was recreated or cut: restore it, or set SONGLO_EPOCH to {stored.epoch + 1} to count the "
+            "new log as well"
+        )
+    if stored.replay_from < log.start:
+        return _across_gap(stored, log, config)
+    return stored
+
+
+def _across_gap(stored: Progress, log: LogBounds, config: WorkerConfig) -> Progress:
+    if not config.accept_gap:
+        place = f"{stored.topic}[{stored.partition}]"
+        lost = max(0, log.start - stored.next_offset)
+        raise LogTruncated(
+            f"{place}: must replay from offset {stored.replay_from}, but Kafka's log starts at {log.start}: "
+            f"{lost} offsets were never folded, and events of the panes open then can't be told from their "
+            "duplicates. Restore the log, or accept the gap: songlo worker --accept-gap"
+        )
+    return replace(_closed(stored), next_offset=max(stored.next_offset, log.start), replay_from=log.start)
+
+
+def recreated(stored: Progress, log: LogBounds) -> bool:
+    """Whether the log is not the one that was folded: too short, or all of it appended later."""
+    return stored.next_offset > log.end or (0 == log.start == log.news and stored.max_append_ms > 0)
+
+
+def _told(stored: Progress, log: LogBounds) -> str:
+    if stored.next_offset > log.end:
+        return f"ends at {log.end}"
+    return "holds only what was appended later"
+
+
+def _closed(stored: Progress) -> Progress:
+    """The progress with every pane closed that may be open: what still comes for one is late, its own row.
+
+    Where the beginning of an open pane is gone from the log, folding the rest would make a smaller total
+    with a higher version.
+    """
+    end_ms = pane_start(stored.max_event_ms, stored.pane_ms) + stored.pane_ms
+    return replace(stored, watermark_ms=max(stored.watermark_ms, end_ms))

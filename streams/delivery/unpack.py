@@ -1,0 +1,114 @@
+"""aiokafka's unpacking of a fetch, one object per Kafka record batch instead of one per message.
+
+aiokafka builds a ConsumerRecord of eleven fields for every message, two thirds of what its client costs.
+Here a batch stays whole; the duties of the original stay with it: the CRC, aborted transactions and control
+batches, a start in the middle of a batch, and the position of the next fetch.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from types import FunctionType, MethodType
+from typing import Any
+
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+
+from streams.core.values import PackedBatch, RecordBatch
+from streams.delivery.whole import WholeBatch, WholeRecords
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A record batch and the position it was read from.
+
+    Batches of a partition form a chain: each starts where the one before it ended. A hole in the log
+    does not break the chain; a batch that was lost on its way does.
+    """
+
+    start: int
+    batch: RecordBatch | PackedBatch
+
+
+class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka has no types here
+    """The record batches of one fetch; iterating yields `Fetched`.
+
+    Batches without messages for us (control, aborted, emptied by compaction) come out empty, so that the
+    position moves past them. Raises CorruptRecordException when a CRC is wrong; the batch is fetched again.
+    """
+
+    next_fetch_offset: int
+    # topics whose batches are wanted as they stand in the log
+    packed: Collection[str] = ()
+
+    def _unpack_records(self) -> Iterator[Fetched]:
+        records = self._records
+        while records.has_next():
+            raw = records.next_batch()
+            if self._check_crcs and not raw.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            visible = not self._is_aborted(raw) and not raw.is_control_batch
+            if isinstance(raw, WholeBatch) and self._tp.topic not in self.packed:
+                raw = raw.listed()
+            for batch in unpack(raw, self.next_fetch_offset, visible=visible):
+                start, self.next_fetch_offset = self.next_fetch_offset, batch.next_offset
+                yield Fetched(start, batch)
+
+    def _is_aborted(self, raw: Any) -> bool:
+        if self._isolation_level != fetcher.READ_COMMITTED or raw.producer_id is None:
+            return False
+        self._consume_aborted_up_to(raw.base_offset)
+        if raw.is_control_batch and self._contains_abort_marker(raw):
+            # not `remove`: Kafka may send an abort marker for a partition that is otherwise empty
+            self._aborted_producers.discard(raw.producer_id)
+        return raw.is_transactional and raw.producer_id in self._aborted_producers
+
+
+def unpack(raw: Any, wanted: int, *, visible: bool = True) -> Iterator[RecordBatch | PackedBatch]:
+    """The messages of a raw batch from the offset `wanted` on; nothing when it ends before."""
+    if raw.next_offset <= wanted:
+        return
+    if raw.magic < 2:
+        yield from _unpack_legacy(raw, wanted)
+    elif not visible:
+        yield RecordBatch(raw.base_offset, raw.next_offset, raw.max_timestamp, (), ())
+    elif isinstance(raw, WholeBatch):
+        yield raw.packed()
+    else:
+        yield _unpack_default(raw, wanted)
+
+
+def _unpack_default(raw: Any, wanted: int) -> RecordBatch:
+    base, end, append_ms = raw.base_offset, raw.next_offset, raw.max_timestamp
+    messages = list(raw)
+    # offsets ascend within a batch, so as many messages as offsets means that none is missing
+    if len(messages) == raw.last_offset_delta + 1:
+        skip = max(0, wanted - base)
+        return RecordBatch(base + skip, end, append_ms, [m.value for m in messages[skip:]])
+    kept = [m for m in messages if m.offset >= wanted]
+    return RecordBatch(base, end, append_ms, [m.value for m in kept], [m.offset for m in kept])
+
+
+def _unpack_legacy(raw: Any, wanted: int) -> Iterator[RecordBatch]:
+    """Message formats 0 and 1: each message has a time of its own."""
+    for record in raw:
+        if record.offset >= wanted:
+            yield RecordBatch(record.offset, record.offset + 1, record.timestamp, [record.value])
+
+
+def install(target: Any, packed: Collection[str] = ()) -> None:
+    """Make one fetcher of aiokafka unpack by batches; others in the process keep their own way.
+
+    Batches of the topics in `packed` come as `PackedBatch`, of all others as `RecordBatch`.
+    `_proc_fetch_request` finds the classes by global names, so the fetcher gets its own copy of that method
+    whose globals name ours instead.
+    """
+    original = fetcher.Fetcher._proc_fetch_request  # noqa: SLF001 - aiokafka has no setting for it
+    names = {**original.__globals__, "PartitionRecords": BatchRecords}
+    if packed:
+        names["PartitionRecords"] = type("PackedRecords", (BatchRecords,), {"packed": frozenset(packed)})
+        names["MemoryRecords"] = WholeRecords
+    copy = FunctionType(
+        original.__code__, names, original.__name__, original.__defaults__, original.__closure__
+    )
+    copy.__kwdefaults__ = original.__kwdefaults__
+    target._proc_fetch_request = MethodType(copy, target)  # noqa: SLF001 - as above

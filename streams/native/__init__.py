@@ -1,0 +1,1 @@
+"""The compiled fold: fold.c, its tables, and the state that hands it record batches."""

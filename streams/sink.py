@@ -1,0 +1,68 @@
+"""The seam to the store of windows: what a worker needs of it, and how it may fail.
+
+SinkError
+├── SinkUnavailable   the network or the server is away: try again, every write is idempotent
+├── SinkSetBack       the store has lost what it had acknowledged: start again from what it has
+└── SinkRejected      the server refuses, and will refuse again: stop and show the message
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from streams.core.breaker import Breaker
+from streams.core.values import Changes, PaneIds, Progress
+from streams.spec import StreamSpec
+
+
+class SinkError(Exception):
+    """The store did not do what was asked."""
+
+
+class SinkUnavailable(SinkError):
+    """A passing failure; the same call may be made again."""
+
+
+class SinkSetBack(SinkError):
+    """The store has lost what it had acknowledged, as one restored from an older copy has."""
+
+
+class SinkRejected(SinkError):
+    """A failure that will not heal by itself; the message says what to do."""
+
+
+class Sink(Protocol):
+    """A store of windows. Calls block and come from one thread; each `put_*` is idempotent.
+
+    The caller owns the order (see `streams.flush`): rows, ids, late, dead, then progress.
+    Each `put_*` takes the settled changes of one stream and writes its own part of them.
+    """
+
+    def progress(self, topic: str, partitions: Iterable[int]) -> dict[int, Progress]:
+        """The newest progress of each partition that has one."""
+
+    def pane_ids(self, topic: str, wanted: Mapping[int, Collection[int]]) -> dict[tuple[int, int], PaneIds]:
+        """Known ids by (partition, window_start_ms) of the panes wanted by partition; absent: none known."""
+
+    def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write window rows, and the late events' own rows, to the stream's table."""
+
+    def put_ids(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write the ids of closed panes."""
+
+    def put_late(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Register late events, so that their duplicates are found."""
+
+    def put_dead(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write dead letters."""
+
+    def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write how far each partition has come; after this the changes count as flushed."""
+
+    def breakers(self) -> dict[str, Breaker]:
+        """The switch of each stream that was ever paused, by the stream's name."""
+
+    def put_breaker(self, breaker: Breaker) -> None:
+        """Write a switch; the highest number of changes wins."""
+
+    def close(self) -> None:
+        """Leave the store."""
