@@ -1,0 +1,73 @@
+"""Processor time and memory of a process and all its children, from /proc (Linux)."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Seconds of processor time so far, user and system; the peak of resident memory in MB."""
+
+    cpu_seconds: float
+    peak_mb: float
+
+
+def usage(pid: int) -> Usage:
+    """What the process and its descendants have used; children that have ended count when waited for."""
+    cpu, peak = 0.0, 0.0
+    for member in tree(pid):
+        cpu += _cpu_seconds(member)
+        peak += _peak_mb(member)
+    return Usage(cpu, peak)
+
+
+def tree(pid: int) -> list[int]:
+    """The process and its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdecimal() and (fields := _stat(int(entry.name))):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [pid]
+    for member in found:
+        found += children.get(member, [])
+    return found
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep all threads of a process, and those that they start, on one core."""
+    for task in (PROC / str(pid) / "task").iterdir():
+        try:
+            os.sched_setaffinity(int(task.name), {core})
+        except ProcessLookupError:  # a thread that has ended
+            continue
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third (state) on; [] when the process is gone."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    # the second field, the name in brackets, may hold anything
+    return text.rpartition(")")[2].split()
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = _stat(pid)
+    # utime, stime, and those of children that were waited for
+    return sum(map(int, fields[11:15])) / TICKS if fields else 0.0
+
+
+def _peak_mb(pid: int) -> float:
+    try:
+        status = (PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return 0.0

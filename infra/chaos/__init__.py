@@ -1,0 +1,1 @@
+"""Faults on purpose: seeded bad traffic, workers that are killed, and an oracle that reads the log itself."""

@@ -1,0 +1,69 @@
+"""The log as it is, read by a plain consumer: what the oracle sees of Kafka."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from kafka import KafkaConsumer, TopicPartition
+
+Place = tuple[str, int]
+
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+class LogUnreadError(Exception):
+    """The log could not be read to its end in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message; `append_ms` is when the broker appended it."""
+
+    topic: str
+    partition: int
+    offset: int
+    append_ms: int
+    value: bytes | None
+
+
+def read_log(
+    brokers: str, topics: Iterable[str], begin: Mapping[Place, int] | None = None, timeout_s: float = 120.0
+) -> Iterator[Record]:
+    """All committed messages of the topics, of each partition in order, up to where it ends now.
+
+    `begin` gives offsets to begin at, in place of the start of the log. Raises LogUnreadError.
+    """
+    consumer = KafkaConsumer(
+        bootstrap_servers=brokers.split(","),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        allow_auto_create_topics=False,
+        max_poll_records=5000,
+        fetch_max_wait_ms=50,
+        metrics_enabled=False,
+    )
+    try:
+        tps = [
+            TopicPartition(topic, p)
+            for topic in topics
+            for p in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        consumer.assign(tps)
+        starts, ends = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
+        for tp in tps:
+            consumer.seek(tp, (begin or {}).get((tp.topic, tp.partition), starts[tp]))
+        deadline = time.monotonic() + timeout_s
+        while behind := [tp for tp in tps if consumer.position(tp) < ends[tp]]:
+            for tp, records in consumer.poll(timeout_ms=200).items():
+                for r in records:
+                    if r.offset < ends[tp]:
+                        yield Record(r.topic, r.partition, r.offset, r.timestamp, r.value)
+            if time.monotonic() > deadline:
+                raise LogUnreadError(
+                    f"{behind} not read to {[ends[tp] for tp in behind]} in {timeout_s:.0f} s"
+                )
+    finally:
+        consumer.close()

@@ -1,0 +1,1 @@
+"""The embedded stack: Kafka and ClickHouse as supervised children of one process."""

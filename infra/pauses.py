@@ -1,0 +1,43 @@
+"""The streams that a breaker has paused, as ClickHouse knows them, in words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from infra.view.snapshot import VIETNAM
+from infra.windows import rows
+from sinks.clickhouse import Server
+from streams.spec import StreamSpec
+
+PAUSES = (
+    "SELECT stream, toUnixTimestamp64Milli(at) AS at_ms, reason FROM breakers FINAL WHERE paused "
+    "ORDER BY stream"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A stream that is paused: since when, and why."""
+
+    stream: str
+    topic: str
+    at_ms: int
+    reason: str
+
+    def __str__(self) -> str:
+        since = f"{datetime.fromtimestamp(self.at_ms / 1000, VIETNAM):%Y-%m-%d %H:%M:%S}"
+        return (
+            f"stream {self.stream} is paused since {since}: {self.reason}. Look with "
+            f"`songlo dlq list --stream {self.stream}`, go on with `songlo resume {self.stream}`"
+        )
+
+
+def pauses(server: Server, specs: Iterable[StreamSpec]) -> list[Pause]:
+    """What is paused of these streams; `server` is the HTTP side. Raises SinkError."""
+    topics = {spec.name: spec.topic for spec in specs}
+    found = rows(server, PAUSES)
+    return [
+        Pause(p["stream"], topics[p["stream"]], p["at_ms"], p["reason"])
+        for p in found
+        if p["stream"] in topics
+    ]

@@ -1,0 +1,254 @@
+"""Settings: one frozen value, read from the `SONGLO_*` variables of an environment.
+
+SettingsError
+├── UnknownSettingError   a SONGLO_* variable that is no setting; names the nearest one
+├── InvalidSettingError   a value that can't be used; says what is expected
+└── NoStackError          an address is neither set nor known from a running local stack
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+PREFIX = "SONGLO_"
+HOUR_SECONDS = 3600
+FOLDS = ("auto", "plain", "native")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class SettingsError(ValueError):
+    """The settings can't be used; the message names the variable and what to do."""
+
+
+class UnknownSettingError(SettingsError):
+    """A SONGLO_* variable that is no setting."""
+
+
+class InvalidSettingError(SettingsError):
+    """A setting with a value that can't be used."""
+
+
+class NoStackError(SettingsError):
+    """No address is set, and no local stack is running."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings. `brokers`, `clickhouse` and `clickhouse_http` are '' when not set: see `addresses`."""
+
+    home: Annotated[Path, "Directory of the local stack: data, logs, state"] = Path(".songlo")
+    cache: Annotated[Path, "Directory of what was downloaded; apart from the data"] = Path("~/.cache/songlo")
+    brokers: Annotated[str, "Kafka: host:port,host:port (default: the local stack's)"] = ""
+    clickhouse: Annotated[str, "ClickHouse, native protocol: host:port (default: the local stack's)"] = ""
+    clickhouse_http: Annotated[str, "ClickHouse, HTTP: host:port (default: the local stack's)"] = ""
+    clickhouse_user: Annotated[str, "ClickHouse user"] = "default"
+    clickhouse_password: Annotated[str, "ClickHouse password"] = field(default="", repr=False)
+    clickhouse_seconds: Annotated[int, "Silence after which an answer is given up, in seconds, 1 to 600"] = 20
+    clickhouse_database: Annotated[str, "ClickHouse database of all tables and views"] = "songlo"
+    group: Annotated[str, "Kafka consumer group of the workers"] = "songlo"
+    partitions: Annotated[int, "Partitions of a topic that `songlo topics` creates, 1 to 4096"] = 6
+    replication: Annotated[int, "Replicas of a topic that `songlo topics` creates, 1 to 15"] = 1
+    retention_hours: Annotated[int, "How long Kafka keeps events, in hours, 1 to 87600"] = 168
+    epoch: Annotated[int, "Raised by one to accept that a topic was recreated, 0 to 65535"] = 0
+    window_seconds: Annotated[int, "Length of a base window in seconds; must divide an hour"] = 60
+    disorder_seconds: Annotated[int, "Disorder that is still on time, in seconds, 0 to 86400"] = 120
+    skew_seconds: Annotated[int, "How far a clock may run ahead of Kafka's, 0 to 86400"] = 300
+    flush_ms: Annotated[int, "Time between two flushes to ClickHouse in milliseconds, 50 to 60000"] = 1000
+    pending_mb: Annotated[int, "What may wait in a worker while ClickHouse is away, in MB, 1 to 65536"] = 64
+    session_ms: Annotated[int, "Silence after which a worker counts as dead, 1000 to 300000 ms"] = 10_000
+    metadata_ms: Annotated[int, "How soon new partitions are noticed in milliseconds, 500 to 600000"] = 30_000
+    breaker_percent: Annotated[int, "Share of refused events that pauses a stream, 0 (never) to 99 %"] = 50
+    breaker_events: Annotated[int, "… of so many last events, 1 to 10000000"] = 10_000
+    stall_seconds: Annotated[int, "How long a worker may stand still before it ends itself, 0: for ever"] = 60
+    workers: Annotated[int, "Worker processes of the local stack, 1 to 64"] = 1
+    broker_port: Annotated[int, "Preferred port of the local Kafka; another when taken"] = 9092
+    clickhouse_port: Annotated[int, "Preferred native port of the local ClickHouse"] = 9000
+    clickhouse_http_port: Annotated[int, "Preferred HTTP port of the local ClickHouse"] = 8123
+    fold: Annotated[str, "Engine of the workers: auto, plain (Python) or native (compiled)"] = "auto"
+    log_level: Annotated[str, "DEBUG, INFO, WARNING or ERROR"] = "INFO"
+    debug: Annotated[bool, "1: show a traceback when a command fails"] = False
+    failpoints: Annotated[str, "Tests only: points at which a worker kills itself"] = ""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            if not low <= (value := getattr(self, name)) <= high:
+                raise InvalidSettingError(f"{variable(name)}={value}: must be {low} to {high}")
+        if HOUR_SECONDS % self.window_seconds:
+            raise InvalidSettingError(f"{variable('window_seconds')}={self.window_seconds}: must divide 3600")
+        if self.fold not in FOLDS:
+            raise InvalidSettingError(f"{variable('fold')}={self.fold}: must be one of {', '.join(FOLDS)}")
+        if self.log_level not in LOG_LEVELS:
+            raise InvalidSettingError(
+                f"{variable('log_level')}={self.log_level}: must be one of {', '.join(LOG_LEVELS)}"
+            )
+        if not self.clickhouse_database.isidentifier() or not self.clickhouse_database.isascii():
+            raise InvalidSettingError(
+                f"{variable('clickhouse_database')}: letters, digits and _ only, no digit first"
+            )
+        for name in ("brokers", "clickhouse", "clickhouse_http"):
+            for address in filter(None, getattr(self, name).split(",")):
+                check_address(address, variable(name))
+
+    @property
+    def library_folder(self) -> Path:
+        """Where the compiled fold is kept."""
+        return self.cache / "native"
+
+    @property
+    def state_file(self) -> Path:
+        """What is running locally, as JSON; written by the supervisor of the local stack."""
+        return self.home / "run" / "stack.json"
+
+
+_RANGES = {
+    "partitions": (1, 4096),
+    "replication": (1, 15),
+    "retention_hours": (1, 87_600),
+    "epoch": (0, 65_535),
+    "window_seconds": (1, HOUR_SECONDS),
+    "disorder_seconds": (0, 86_400),
+    "skew_seconds": (0, 86_400),
+    "flush_ms": (50, 60_000),
+    "pending_mb": (1, 65_536),
+    "session_ms": (1000, 300_000),
+    "metadata_ms": (500, 600_000),
+    "clickhouse_seconds": (1, 600),
+    "breaker_percent": (0, 99),
+    "breaker_events": (1, 10_000_000),
+    "stall_seconds": (0, 86_400),
+    "workers": (1, 64),
+    "broker_port": (1, 65_535),
+    "clickhouse_port": (1, 65_535),
+    "clickhouse_http_port": (1, 65_535),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where Kafka and ClickHouse are: `brokers` as host:port,host:port, the others as host:port."""
+
+    brokers: str
+    clickhouse: str
+    clickhouse_http: str
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings of an environment, every SONGLO_* variable of it checked.
+
+    Raises UnknownSettingError or InvalidSettingError.
+    """
+    known = {variable(f.name): f for f in fields(Settings)}
+    values: dict[str, object] = {"home": _default_home(), "cache": _default_cache(environ)}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        if name not in known:
+            raise UnknownSettingError(
+                f"{name} is no setting{_nearest(name, known)}; `songlo settings` lists them all"
+            )
+        setting = known[name]
+        values[setting.name] = _parse(name, text, setting.default)
+    return Settings(**values)  # type: ignore[arg-type]  # _parse gives each the type of its default
+
+
+def addresses(settings: Settings) -> Addresses:
+    """Where to find Kafka and ClickHouse: what is set, else what the local stack's state file says.
+
+    Raises NoStackError when an address is neither set nor known.
+    """
+    return Addresses(broker_addresses(settings), native_address(settings), http_address(settings))
+
+
+def broker_addresses(settings: Settings) -> str:
+    """Kafka alone, host:port,host:port; raises NoStackError."""
+    return settings.brokers or _running(settings, "broker", "address", "brokers")
+
+
+def native_address(settings: Settings) -> str:
+    """ClickHouse's native protocol alone, host:port; raises NoStackError."""
+    return settings.clickhouse or _running(settings, "clickhouse", "native", "clickhouse")
+
+
+def http_address(settings: Settings) -> str:
+    """ClickHouse's HTTP alone, host:port; raises NoStackError."""
+    beside = _http_beside(settings.clickhouse)
+    return settings.clickhouse_http or beside or _running(settings, "clickhouse", "http", "clickhouse_http")
+
+
+def _running(settings: Settings, part: str, key: str, name: str) -> str:
+    address = (read_state(settings).get(part) or {}).get(key)
+    if not address:
+        raise NoStackError(
+            f"nothing is running in {settings.home}: start it with `songlo up`, or set {variable(name)}"
+        )
+    return str(address)
+
+
+def read_state(settings: Settings) -> dict[str, Any]:
+    """The local stack's state file as it is, {} when there is none."""
+    try:
+        state = json.loads(settings.state_file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as e:
+        raise InvalidSettingError(
+            f"{settings.state_file} can't be read ({e}): stop with `songlo down`, and delete it"
+        ) from e
+    return state if isinstance(state, dict) else {}
+
+
+def check_address(address: str, name: str) -> None:
+    """Raises InvalidSettingError, naming the setting, when `address` is not host:port."""
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
+        raise InvalidSettingError(f"{name}={address}: must be host:port")
+
+
+def _parse(name: str, text: str, default: object) -> object:
+    match default:
+        case bool():
+            if text.lower() not in ("", "0", "1", "false", "true"):
+                raise InvalidSettingError(f"{name}={text}: must be 0 or 1")
+            return text.lower() in ("1", "true")
+        case int():
+            try:
+                return int(text)
+            except ValueError:
+                raise InvalidSettingError(f"{name}={text}: must be a whole number") from None
+        case Path():
+            if not text:
+                raise InvalidSettingError(f"{name} is empty: must be a directory")
+            return Path(text).expanduser().absolute()
+        case _:
+            return text
+
+
+def _default_home() -> Path:
+    root = Path(__file__).resolve().parents[1]
+    # beside the code where that is a clone, so that a command works from any directory
+    return (root if (root / "pyproject.toml").exists() else Path.cwd()) / ".songlo"
+
+
+def _default_cache(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".cache")
+    return Path(base) / "songlo"
+
+
+def _http_beside(native: str) -> str:
+    host, _, _ = native.partition(",")[0].rpartition(":")
+    return f"{host}:8123" if host else ""
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    # without the prefix, which makes all names alike
+    names = [k.removeprefix(PREFIX) for k in known]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), names, n=1, cutoff=0.6)
+    return f", did you mean {PREFIX}{near[0]}?" if near else ""

@@ -1,0 +1,1 @@
+"""What must be on the machine before Songlo can run; standard library only, as nothing else is there yet."""

@@ -1,0 +1,43 @@
+"""`python -m infra.setup`: makes the environment, prints its Python; --parts fetches the rest."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from infra.setup.environment import require_environment
+from infra.setup.everything import require_parts
+from infra.setup.progress import Progress, SetupError
+from infra.setup.store import cache_directory
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    """The command line. Exit status 1 when something is missing that can't be had."""
+    parser = argparse.ArgumentParser(description="Sets up what Songlo needs.")
+    parser.add_argument("--stamp", type=Path, help="file that remembers the environment's Python")
+    parser.add_argument("--parts", action="store_true", help="Kafka and ClickHouse too")
+    a = parser.parse_args()
+    cache, progress = cache_directory(os.environ), Progress()
+    try:
+        python = require_environment(cache, ROOT / "requirements.lock", progress)
+        if a.parts:
+            require_parts(cache, progress)
+    except (SetupError, OSError) as e:
+        sys.stderr.write(f"songlo: {e}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("songlo: interrupted; what is whole is kept\n")
+        return 130
+    if a.stamp:
+        a.stamp.parent.mkdir(parents=True, exist_ok=True)
+        fresh = a.stamp.with_name(f"{a.stamp.name}.{os.getpid()}")
+        fresh.write_text(f"{python}\n", encoding="utf-8")
+        fresh.replace(a.stamp)
+        sys.stdout.write(f"{python}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

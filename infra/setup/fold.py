@@ -1,0 +1,20 @@
+"""The compiled fold: built where a C compiler can be had; without it workers fold in Python."""
+
+from pathlib import Path
+
+from infra.setup.progress import Progress, SetupError
+from infra.setup.tools import install_compiler
+from streams.native.build import BuildError, NoCompilerError, build
+
+
+def require_fold(folder: Path, progress: Progress) -> Path | None:
+    """The compiled fold in `folder`; None, and a line that says why, when it can't be built."""
+    try:
+        try:
+            return build(folder)
+        except NoCompilerError:
+            install_compiler(progress)
+            return build(folder)
+    except (BuildError, SetupError) as e:
+        progress.say(f"Workers will fold in Python, at several times the CPU: {e}")
+        return None
