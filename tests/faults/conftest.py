@@ -1,0 +1,87 @@
+"""A stack that may be ill-treated, and for each test a database, a consumer group and empty topics."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.chaos.nursery import Nursery
+from infra.chaos.oracle import READINGS
+from infra.chaos.rig import Rig, Times
+from infra.chaos.traffic import Plan, Traffic
+from infra.local.stack import Stack
+from tests.support import kafka
+
+PARTITIONS = 3
+SHORT_SEEDS = 2
+
+NewRig = Callable[..., Rig]
+Mischief = Callable[..., Traffic]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """kafka-python leaves the sockets of refused connections to the garbage collector."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that takes a seed runs with each of `--seeds`."""
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(1, metafunc.config.getoption("seeds") + 1))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One for all fault tests: its parts are killed here, and restart by themselves."""
+    with Stack(tmp_path_factory.mktemp("faults")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where the workers of all fault tests are forked."""
+    with Nursery() as opened:
+        yield opened
+
+
+@pytest.fixture
+def new_rig(stack: Stack, nursery: Nursery, tmp_path: Path) -> Iterator[NewRig]:
+    """Makes the rig of a test, with times of its own."""
+    stack.wait_ready()
+    kafka.empty(stack.brokers, READINGS, PARTITIONS)
+    rigs: list[Rig] = []
+
+    def make(**times: int) -> Rig:
+        rig = Rig(stack, nursery, tmp_path, partitions=PARTITIONS, times=Times(**times))
+        rigs.append(rig)
+        return rig.__enter__()
+
+    yield make
+    for rig in rigs:
+        rig.__exit__(None, None, None)
+
+
+@pytest.fixture
+def rig(new_rig: NewRig) -> Rig:
+    """A rig with short times."""
+    return new_rig()
+
+
+@pytest.fixture
+def pace(request: pytest.FixtureRequest) -> float:
+    """How long pauses between faults are, as a share of those of a long run."""
+    return 1.0 if request.config.getoption("seeds") > SHORT_SEEDS else 0.2
+
+
+@pytest.fixture
+def traffic() -> Mischief:
+    """Makes traffic of every kind that ends now; `changes` are those of its plan."""
+
+    def make(seed: int, messages: int, **changes: object) -> Traffic:
+        plan = {"now_ms": time.time_ns() // 1_000_000, "partitions": PARTITIONS} | changes
+        return Traffic(Plan(seed=seed, messages=messages, **plan))
+
+    return make

@@ -1,0 +1,87 @@
+"""What events themselves do wrong, and logs that are read again: all of it comes with restarts in between."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from random import Random
+
+import orjson
+
+from infra.chaos.rig import Rig
+from infra.chaos.stored import stored_dead, stored_totals, versions
+from infra.chaos.traffic import Message
+from tests.faults.conftest import Mischief, NewRig
+
+LOCAL = timezone(timedelta(hours=7))
+
+
+def test_mischief_across_restarts(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """Repeats of a moment or hours ago, edges to the millisecond, clocks a day off, poison, bundles."""
+    rng = Random(seed)
+    (worker,) = rig.start_workers(1)
+    much = {"again": 0.5, "edge": 0.3, "late": 0.2, "skewed": 0.1, "poison": 0.2, "bundle": 0.3}
+    feed = rig.feed(traffic(seed, 5000, **much), rate=1000)
+    for _ in range(2):
+        time.sleep(rng.uniform(0.5, 1.5))
+        worker.kill()
+        worker.start()
+    feed.join()
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+    assert min(verdict.late, verdict.duplicates, verdict.dead) > 300, verdict
+
+
+def test_a_day_of_backlog_over_a_month_boundary_twice(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """24 hours around the first of a month; then all of it again from offset 0, which changes no row."""
+    first = datetime.now(LOCAL).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    ends = int((first + timedelta(hours=12)).timestamp() * 1000)
+    rig.feed(traffic(seed, 5000, now_ms=ends, span_ms=24 * 3_600_000, leaps=0)).join()
+    (worker,) = rig.start_workers(1)
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+    once = stored_totals(rig.server), stored_dead(rig.server), versions(rig.server)
+    worker.terminate()
+    with rig.watch.closed_eyes():
+        rig.ask("TRUNCATE TABLE progress")
+        worker.start()
+        rig.wait_caught_up()
+        again = stored_totals(rig.server), stored_dead(rig.server), versions(rig.server)
+    assert again == once
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+
+
+def many_cameras(seed: int) -> Iterator[Message]:
+    """140,000 events, each of a camera of its own: as many rows."""
+    now_ms = time.time_ns() // 1_000_000
+    for number in range(700):
+        events = [
+            {"event_id": name, "camera_id": name, "occurred_at": now_ms, "ward_code": "1", "kind": "person"}
+            for name in (f"{seed}/{number}/{i}" for i in range(200))
+        ]
+        yield Message("camera.events", str(number).encode(), orjson.dumps(events))
+
+
+def test_memory_is_bounded_while_clickhouse_is_away(new_rig: NewRig, traffic: Mischief, seed: int) -> None:
+    """A backlog of hundreds of thousands of rows does not fit into what may wait: the worker holds back."""
+    rig = new_rig()
+    worker = rig.worker()
+    worker.start(pending_mb=4)
+    worker.wait_ready()
+    rig.feed(traffic(seed, 300)).join()
+    rig.wait_caught_up()
+    before_mb = worker.rss_mb
+    proxy = rig.proxies[worker.name]
+    proxy.behave("refuse")
+    proxy.reset()
+    rig.feed(many_cameras(seed)).join()
+    most_mb, back_at, ends = before_mb, time.monotonic() + 4, time.monotonic() + 90
+    while time.monotonic() < back_at or (time.monotonic() < ends and rig.lag()):
+        if time.monotonic() >= back_at:
+            proxy.behave("pass")
+        most_mb = max(most_mb, worker.rss_mb)
+        time.sleep(0.05)
+    # twice what may wait, and what fetches, the polls in queues and an insert need beside it
+    assert most_mb - before_mb < 2 * 4 + 90
+    verdict = rig.judge()
+    assert verdict.equal, verdict

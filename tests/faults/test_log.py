@@ -1,0 +1,188 @@
+"""Kafka that restarts, forgets commits, loses its log or a part of it, or grows; and aborted transactions."""
+
+import os
+import signal
+import time
+from random import Random
+
+from infra.chaos.log import Place, read_log
+from infra.chaos.oracle import Oracle
+from infra.chaos.rig import Rig, eventually
+from infra.chaos.stored import stored_totals
+from infra.chaos.verdict import differing, whole
+from infra.kafka import Admin
+from infra.local.broker import broker_answers
+from infra.local.stack import Stack
+from infra.topics import apply, plan
+from infra.windows import rows
+from streams.app import EXIT_HELP
+from streams.registry import load_streams
+from tests.faults.conftest import PARTITIONS, Mischief
+from tests.support import kafka
+
+CAMERA = "camera.events"
+
+
+def restart_broker(stack: Stack, number: signal.Signals) -> None:
+    """End the broker, and wait until another one answers."""
+    pid, port = stack.pid("broker"), int(stack.brokers.rpartition(":")[2])
+    assert pid is not None
+    os.kill(pid, number)
+    eventually(lambda: stack.pid("broker") not in (pid, None), timeout_s=60)
+    eventually(lambda: broker_answers(port), timeout_s=60)
+
+
+def test_the_broker_restarts(rig: Rig, stack: Stack, traffic: Mischief, seed: int, pace: float) -> None:
+    """SIGTERM and kill -9 of the broker under load: workers rejoin and go on, unaided."""
+    rng = Random(seed)
+    workers = rig.start_workers(2)
+    feed = rig.feed(traffic(seed, 4000), rate=500)
+    for number in rng.sample([signal.SIGTERM, signal.SIGKILL], 2) * (5 if pace == 1 else 1):
+        time.sleep(rng.uniform(0.5, 3))
+        restart_broker(stack, number)
+    feed.join()
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+    assert all(worker.alive for worker in workers)
+
+
+def test_commits_are_deleted_or_set_elsewhere(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """What a group has committed is for lag tools: deleted, set back or set forward, it changes nothing."""
+    rng = Random(seed)
+    (worker,) = rig.start_workers(1)
+    for change in rng.sample(["deleted", "back", "forward"], 3):
+        rig.feed(traffic(rng.randrange(1 << 30), 700, name=change)).join()
+        rig.wait_caught_up()
+        worker.terminate()
+        rig.feed(traffic(rng.randrange(1 << 30), 300, name=f"{change}-after")).join()
+        with Admin(rig.stack.brokers) as admin:
+            starts, ends = admin.starts(rig.topics), admin.ends(rig.topics)
+        if change == "deleted":
+            kafka.delete_commits(rig.stack.brokers, rig.name)
+        else:
+            kafka.set_commits(rig.stack.brokers, rig.name, starts if change == "back" else ends)
+        worker.start()
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+
+
+def expect_help(worker_log: str, place: Place, what: str) -> None:
+    """The worker's last words name the partition and what to do."""
+    topic, number = place
+    assert f"{topic}[{number}]" in worker_log
+    assert what in worker_log
+
+
+def assert_whole(rig: Rig, oracle: Oracle) -> None:
+    """Every total is right, late rows and others taken together."""
+    wrong = differing(whole(oracle.totals), whole(stored_totals(rig.server)))
+    assert wrong == [], wrong[:5]
+
+
+def test_the_log_is_cut_below_what_must_be_replayed(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """Loud stop that names partition and command; with the gap accepted, all that Kafka still has counts."""
+    rng = Random(seed)
+    (worker,) = rig.start_workers(1)
+    rig.feed(traffic(seed, 1500, again=0.0)).join()
+    rig.wait_caught_up()
+    known = list(read_log(rig.stack.brokers, rig.topics))
+    worker.terminate()
+    reached = rig.positions()
+    rig.feed(traffic(seed, 1500, name="after", again=0.0)).join()
+    # one partition keeps a part of what must be replayed, one loses also what was never folded
+    inside, beyond = rng.sample([p for p in sorted(reached) if p[0] == CAMERA], 2)
+    cuts = {inside: reached[inside] - 1, beyond: reached[beyond] + rng.randrange(1, 30)}
+    kafka.cut(rig.stack.brokers, cuts)
+    worker.start()
+    assert worker.wait(60) == EXIT_HELP
+    expect_help(worker.log.read_text(), min(cuts), "--accept-gap")
+    worker.start(["--accept-gap"])
+    rig.wait_caught_up()
+    oracle = rig.new_oracle()
+    for record in known:
+        oracle.feed(record)
+    still_there = {p: max(o, cuts.get(p, 0)) for p, o in reached.items()}
+    for record in read_log(rig.stack.brokers, rig.topics, still_there):
+        oracle.feed(record)
+    assert_whole(rig, oracle)
+
+
+def test_the_log_is_cut_under_a_running_worker(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """A worker that was too slow for the retention stops loudly, instead of going on behind the gap."""
+    (worker,) = rig.start_workers(1)
+    rig.feed(traffic(seed, 600)).join()
+    rig.wait_caught_up()
+    reached = rig.positions()
+    worker.stop()
+    rig.feed(traffic(seed, 1500, name="after")).join()
+    place = Random(seed).choice([p for p in sorted(reached) if p[0] == CAMERA])
+    kafka.cut(rig.stack.brokers, {place: reached[place] + 20})
+    worker.wake()
+    assert worker.wait(60) == EXIT_HELP
+    expect_help(worker.log.read_text(), place, "--accept-gap")
+
+
+def test_a_topic_is_recreated(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """Loud stop that names the epoch; under the next epoch the new log counts beside the old one."""
+    (worker,) = rig.start_workers(1)
+    rig.feed(traffic(seed, 1500)).join()
+    rig.wait_caught_up()
+    known = list(read_log(rig.stack.brokers, rig.topics))
+    running = seed % 2 == 0
+    if not running:
+        worker.terminate()
+    kafka.delete(rig.stack.brokers, [CAMERA])
+    with Admin(rig.stack.brokers) as admin:
+        specs = load_streams().values()
+        apply(admin, plan(specs, admin.topics([s.topic for s in specs]), rig.settings), 1)
+    rig.feed(traffic(seed, 600, name="new")).join()
+    if not running:
+        worker.start()
+    assert worker.wait(60) == EXIT_HELP
+    expect_help(worker.log.read_text(), (CAMERA, 0), "SONGLO_EPOCH")
+    worker.start(epoch=1)
+    # offsets of the old log lie beyond the new one's end
+    epochs = f"SELECT groupUniqArray(epoch) AS all FROM progress FINAL WHERE topic = '{CAMERA}'"
+    eventually(lambda: rows(rig.server, epochs) == [{"all": [1]}])
+    rig.wait_caught_up()
+    oracle = rig.new_oracle()
+    for record in known:
+        oracle.feed(record)
+    read = {p: o for p, o in oracle.next_offset.items() if p[0] != CAMERA}
+    for record in read_log(rig.stack.brokers, rig.topics, read):
+        oracle.feed(record)
+    assert_whole(rig, oracle)
+
+
+def test_partitions_are_added_under_load(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """New partitions are read from their start, by whoever gets them."""
+    rig.start_workers(2)
+    feed = rig.feed(traffic(seed, 3000), rate=500)
+    time.sleep(Random(seed).uniform(0.5, 2))
+    kafka.grow(rig.stack.brokers, CAMERA, PARTITIONS + 2)
+    # a producer that knows them from its start
+    rig.feed(traffic(seed, 1000, name="after", partitions=PARTITIONS + 2)).join()
+    feed.join()
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+    assert len({place for place in rig.positions() if place[0] == CAMERA}) == PARTITIONS + 2
+
+
+def test_aborted_transactions_do_not_count(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """Of a transactional producer only what it committed is counted, whatever lies between."""
+    rng = Random(seed)
+    rig.start_workers(1)
+    sent, committed = 0, 0
+    with kafka.transactions(rig.stack.brokers, rig.name) as producer:
+        for number in range(12):
+            seeded, messages, commit = rng.randrange(1 << 30), rng.randrange(1, 120), rng.random() < 0.5
+            some = traffic(seeded, messages, name=f"t{number}", again=0, poison=0)
+            count = kafka.transact(producer, some, PARTITIONS, commit=commit)
+            sent, committed = sent + count, committed + count * commit
+            if rng.random() < 0.3:
+                rig.feed(traffic(rng.randrange(1 << 30), 50, name=f"between{number}")).join()
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+    assert 0 < committed < sent
+    seen = sum(1 for r in read_log(rig.stack.brokers, rig.topics) if b'"t' in (r.value or b""))
+    assert seen == committed

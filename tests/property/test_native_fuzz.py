@@ -1,0 +1,138 @@
+"""Many mutated messages, seeded: both engines give the same answers, and fold.c keeps within its memory."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from schemas.jsonschema import examples
+from streams.core.partition import PartitionState
+from streams.core.records import CorruptBatch, pack
+from streams.core.rules import Rules
+from streams.core.values import PackedBatch, Progress, RecordBatch
+from streams.native.build import FLAGS, SOURCE
+from streams.native.library import Library
+from streams.native.state import NativePartitionState
+from streams.registry import load_streams
+from streams.spec import StreamSpec
+from tests.support.engines import library
+
+STREAMS = load_streams()
+RULES = Rules(disorder_ms=60_000)
+NOW_MS = 1_746_064_800_123
+# what mutations put in: JSON's own signs, digits, bytes of other alphabets
+ALPHABET = (
+    *(bytes([sign]) for sign in b'"\\{}[],:.-e09 \n\x00\x7f\x80\xc3'),
+    *(text.encode() for text in ("á", "ỷ", "😀", "null", "true", "00", "99999999", "\\u0041")),
+)
+
+
+def mutated(rng: random.Random, spec: StreamSpec, now_ms: int) -> bytes:
+    """A valid message, or a bundle, with up to three small damages; its id and time vary."""
+    events = [dict(e) for e in rng.choices(examples(spec.event).valid, k=rng.choice([1, 1, 1, 2, 3]))]
+    for e in events:
+        e["event_id"] = f"e{rng.randrange(40)}"
+        if rng.random() < 0.95:
+            e["occurred_at"] = now_ms + rng.randrange(-90_000, 10_000)
+    value = orjson.dumps(events[0] if len(events) == 1 else events)
+    for _ in range(rng.choice([0, 1, 1, 2, 3])):
+        at = rng.randrange(len(value) + 1)
+        value = value[:at] + rng.choice([b"", *ALPHABET]) + value[at + rng.randrange(4) :]
+    return value
+
+
+def fuzz(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
+    """Fold the same damaged messages with both engines; how many went without being handed over."""
+    rng, at_ms, position, direct = random.Random(seed), NOW_MS, 0, 0
+    progress = Progress(spec.name, spec.topic, 0)
+    plain, compiled = (
+        PartitionState(spec, RULES, progress),
+        NativePartitionState(spec, RULES, progress, fold_c),
+    )
+    for _ in range(rounds):
+        at_ms += rng.randrange(20_000)
+        values = [mutated(rng, spec, at_ms) for _ in range(rng.randrange(30))]
+        batch = RecordBatch(position, position + len(values) + 1, at_ms, values)
+        position = batch.next_offset
+        plain.fold(batch)
+        compiled.fold(batch)
+        assert plain.progress == compiled.progress
+        direct += len(values)
+        if rng.random() < 0.3:
+            assert plain.capture() == compiled.capture()
+    assert plain.capture() == compiled.capture()
+    return direct - compiled.handed_over
+
+
+def fuzz_records(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
+    """Fold batches whose framing is damaged: an answer or CorruptBatch, never anything else; how many."""
+    rng, corrupt = random.Random(seed), 0
+    for _ in range(rounds):
+        state = NativePartitionState(spec, RULES, Progress(spec.name, spec.topic, 0), fold_c)
+        values = [mutated(rng, spec, NOW_MS) for _ in range(rng.randrange(6))]
+        batch = pack(RecordBatch(0, len(values), NOW_MS, values))
+        records = bytearray(batch.records)
+        for _ in range(rng.randrange(1, 4)):
+            if records:
+                records[rng.randrange(len(records))] = rng.randrange(256)
+        records = records[: rng.randrange(len(records) + 1)] if rng.random() < 0.3 else records
+        try:
+            state.fold(PackedBatch(0, batch.next_offset, batch.append_ms, batch.count, bytes(records)))
+        except CorruptBatch:
+            corrupt += 1
+    return corrupt
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_damaged_messages_are_judged_alike(stream: str) -> None:
+    """Whatever happens to the bytes of a message, both engines take or refuse the same events."""
+    assert fuzz(STREAMS[stream], seed=7, rounds=80, fold_c=library()) > 100
+
+
+def test_damaged_framing_is_told() -> None:
+    """Records that are none end in an error that names the place."""
+    assert fuzz_records(STREAMS["camera"], seed=7, rounds=200, fold_c=library()) > 40
+
+
+def test_nothing_is_read_or_written_outside_of_memory(tmp_path: Path) -> None:
+    """The same with the sanitizers of addresses and undefined behaviour, in a process of its own."""
+    made, asan = tmp_path / "fold.so", _tool("libasan.so")
+    sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command = ["gcc", *(f for f in FLAGS if f != "-O2"), *sanitize, "-o", str(made), str(SOURCE)]
+    subprocess.run(command, check=True)
+    preload = f"{asan} {_tool('libubsan.so')}"
+    # Python itself leaves memory behind at its exit
+    environ = {**os.environ, "LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.property.test_native_fuzz", str(made)],
+        env=environ, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+
+
+def _tool(name: str) -> str:
+    """The path of one of gcc's libraries; skips where there is none."""
+    try:
+        path = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+    except OSError:
+        pytest.skip("no gcc")
+    if not Path(path.stdout.strip()).is_absolute():
+        pytest.skip(f"gcc without {name}")
+    return path.stdout.strip()
+
+
+def main(path: str) -> None:
+    """What the process with the sanitizers runs."""
+    fold_c = Library(Path(path))
+    for spec in STREAMS.values():
+        fuzz(spec, seed=11, rounds=60, fold_c=fold_c)
+        fuzz_records(spec, seed=11, rounds=150, fold_c=fold_c)
+    sys.stdout.write("fine\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

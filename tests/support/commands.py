@@ -1,0 +1,46 @@
+"""The command line in this process, on a stack, a database and topics of a test's own."""
+
+from dataclasses import replace
+from importlib import import_module
+
+import pytest
+
+from infra.cli import cli
+from infra.cli.common import run
+from streams.registry import load_streams
+from tests.support.workers import River
+
+
+class Commands:
+    """Runs commands, and keeps what the last one wrote; `topics` are the river's own, by stream."""
+
+    def __init__(
+        self,
+        stream: River,
+        http: str,
+        topics: dict[str, str],
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        self.out = self.err = ""
+        self._capfd = capfd
+        settings = {
+            "home": str(stream.folder),
+            "brokers": stream.stack.brokers,
+            "clickhouse": stream.stack.clickhouse,
+            "clickhouse_http": http,
+            "clickhouse_database": stream.server.database,
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(f"SONGLO_{name.upper()}", value)
+        monkeypatch.delenv("SONGLO_TEST_STACK", raising=False)
+        specs = {name: replace(load_streams()[name], topic=topic) for name, topic in topics.items()}
+        for module in ("lag", "drain", "produce", "letter_replay"):
+            monkeypatch.setattr(import_module(f"infra.cli.{module}"), "load_streams", lambda: specs)
+
+    def __call__(self, *args: str) -> int:
+        """The exit status of one command."""
+        self._capfd.readouterr()
+        status = run(cli, args)
+        self.out, self.err = self._capfd.readouterr()
+        return status

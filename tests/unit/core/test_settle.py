@@ -1,0 +1,75 @@
+"""Late events against what is known of their panes."""
+
+from array import array
+from dataclasses import replace
+
+from streams.core.settle import Settler
+from streams.core.values import Changes, ClosedPane, LateEvent, PaneIds, Progress, version_of
+
+PANE = 60_000
+
+
+def late(event_id: int, offset: int, pane: int = PANE) -> LateEvent:
+    """A late event with a number for its id."""
+    return LateEvent(pane, event_id, f"e{event_id}", pane + 5, pane + 500_000, (offset, 0), (event_id,))
+
+
+def changes(*events: LateEvent, seen: int | None = None, closed: tuple[ClosedPane, ...] = ()) -> Changes:
+    """A capture whose progress counts every late event seen so far."""
+    progress = Progress("camera", "camera.events", 0, late=len(events) if seen is None else seen)
+    return Changes(progress, [], list(closed), list(events), [])
+
+
+def ids(settled: Changes) -> list[int]:
+    """Which events are new."""
+    return [event.id for event in settled.late]
+
+
+def test_an_id_counted_on_time_is_a_duplicate() -> None:
+    """The pane's own ids are looked up; what they hold is not added again."""
+    settled = Settler().settle(changes(late(1, 10), late(2, 11)), {PANE: PaneIds(on_time=array("Q", [1, 3]))})
+    assert ids(settled) == [2]
+    assert (settled.progress.late, settled.progress.duplicates) == (1, 1)
+
+
+def test_a_late_event_sent_twice_is_counted_once() -> None:
+    """The second late arrival is a duplicate of the first, in the same capture or a later one."""
+    settler = Settler()
+    first = settler.settle(changes(late(1, 10), late(1, 11)), {})
+    second = settler.settle(changes(late(1, 12), seen=3), {})
+    assert (ids(first), ids(second)) == ([1], [])
+    assert (second.progress.late, second.progress.duplicates) == (1, 2)
+
+
+def test_a_replayed_late_event_is_not_its_own_duplicate() -> None:
+    """After a crash the same offset finds itself registered, and is written again."""
+    registered = {PANE: PaneIds(late={1: (10, 0)})}
+    assert ids(Settler().settle(changes(late(1, 10)), registered)) == [1]
+    assert ids(Settler().settle(changes(late(1, 11)), {PANE: PaneIds(late={1: (10, 0)})})) == []
+
+
+def test_panes_just_closed_need_no_lookup() -> None:
+    """The ids of a pane closed in the same flush are in memory."""
+    settler = Settler()
+    closed = ClosedPane(PANE, array("Q", [1]))
+    capture = changes(late(1, 10), late(2, 11), late(3, 12, pane=2 * PANE), closed=(closed,))
+    assert settler.wanted(capture) == {2 * PANE}
+    assert ids(settler.settle(capture, {})) == [2, 3]
+    assert settler.wanted(changes(late(4, 13))) == set()
+
+
+def test_a_small_cache_asks_again() -> None:
+    """What is forgotten is looked up again, so memory is bounded and the answer stays the same."""
+    settler = Settler(capacity=1)
+    settler.settle(changes(late(1, 10)), {})
+    again = changes(late(1, 11), seen=2)
+    assert settler.wanted(again) == {PANE}
+    assert ids(settler.settle(again, {PANE: PaneIds(late={1: (10, 0)})})) == []
+
+
+def test_a_late_event_of_a_recreated_topic_is_a_duplicate_at_a_lower_offset() -> None:
+    """Offsets begin anew with a topic, so places compare by epoch first."""
+    capture = changes(late(1, 5))
+    capture = replace(capture, progress=replace(capture.progress, epoch=1))
+    assert ids(Settler().settle(capture, {PANE: PaneIds(late={1: (700, 0)})})) == []
+    assert ids(Settler().settle(capture, {PANE: PaneIds(late={1: (version_of(1, 5), 0)})})) == [1]

@@ -1,0 +1,115 @@
+"""Batches that are handed over as they stand in the log hold the same messages as those taken apart."""
+
+import random
+
+import pytest
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+
+from streams.core.records import unpack
+from streams.core.values import PackedBatch
+from streams.delivery.unpack import BatchRecords
+from streams.delivery.whole import WholeRecords
+from tests.support.batches import ABORT, COMMIT, marker, record_batch
+from tests.unit.delivery.test_unpack import random_log
+
+TP = TopicPartition("camera.events", 3)
+
+
+class Packed(BatchRecords):
+    """For the topic that is folded by compiled code."""
+
+    packed = frozenset({TP.topic})
+
+
+def whole(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None = None) -> BatchRecords:
+    """The records of one fetch at `start`, as they stand in the log."""
+    return Packed(TP, WholeRecords(data), aborted or [], start, None, None, True, fetcher.READ_COMMITTED)
+
+
+def messages(fetch: BatchRecords, start: int = 0) -> list[tuple[int, bytes | None]]:
+    """(offset, value) of all messages from `start` on."""
+    found = []
+    for fetched in fetch:
+        batch = unpack(fetched.batch) if isinstance(fetched.batch, PackedBatch) else fetched.batch
+        found += zip(batch.offsets or (), batch.values, strict=True)
+    return [(offset, value) for offset, value in found if offset >= start]
+
+
+@pytest.mark.parametrize("compression", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
+def test_every_compression_is_read(compression: int) -> None:
+    """Producers choose; the pinned dependencies cover all of Kafka's codecs."""
+    values = [b"x" * 100 + str(i).encode() for i in range(50)]
+    data = record_batch(5, values, compression=compression)
+    assert messages(whole(data)) == list(enumerate(values, 5))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_same_messages_as_aiokafka_from_any_offset(seed: int) -> None:
+    """On random logs with gaps, aborts and markers, at every start position."""
+    batches, aborted = random_log(random.Random(seed))
+    for start in range(batches[-1][0]):
+        data = b"".join(raw for end, raw in batches if end > start)
+        theirs = fetcher.PartitionRecords(
+            TP, MemoryRecords(data), list(aborted), start, None, None, True, fetcher.READ_COMMITTED
+        )
+        expected = [(r.offset, r.value) for r in theirs]
+        ours = whole(data, start, list(aborted))
+        assert messages(ours, start) == expected
+        assert ours.next_fetch_offset == theirs.next_fetch_offset
+
+
+def test_topics_that_are_folded_in_python_get_lists() -> None:
+    """One fetcher serves streams of both engines."""
+    fetch = BatchRecords(
+        TP, WholeRecords(record_batch(3, [b"a", b"b"])), [], 3, None, None, True, fetcher.READ_COMMITTED
+    )
+    [fetched] = fetch
+    assert not isinstance(fetched.batch, PackedBatch)
+    assert list(fetched.batch.values) == [b"a", b"b"]
+
+
+def test_a_batch_cut_off_at_the_end_of_a_fetch_is_left_out() -> None:
+    """A broker sends as many bytes as were asked for; wherever the cut is."""
+    first, second = record_batch(0, [b"a", b"b"]), record_batch(2, [b"c"])
+    for size in range(len(first), len(first) + len(second)):
+        assert [v for _, v in messages(whole((first + second)[:size]))] == [b"a", b"b"]
+    records = WholeRecords(first[:20])
+    assert (records.has_next(), records.size_in_bytes()) == (False, 20)
+
+
+def test_a_wrong_checksum_is_refused() -> None:
+    """One flipped bit in the last message."""
+    data = bytearray(record_batch(0, [b"a", b"bbbb"]))
+    data[-2] ^= 1
+    with pytest.raises(CorruptRecordException, match=r"camera\.events"):
+        messages(whole(bytes(data)))
+
+
+@pytest.mark.parametrize("compression", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
+def test_what_can_t_be_uncompressed_is_refused(compression: int) -> None:
+    """The error of any codec is the client's own, so that the batch is fetched again."""
+    plain = bytearray(record_batch(0, [b"aaaaaaaaaaaaaaaaaaaaaaaaaaaa"]))
+    plain[22] |= compression
+    [raw] = [WholeRecords(bytes(plain)).next_batch()]
+    with pytest.raises(CorruptRecordException, match="offsets 0 to 0 can't be uncompressed"):
+        raw.packed()
+
+
+def test_a_batch_smaller_than_its_header_is_refused() -> None:
+    """A length that leaves no room for the fields."""
+    data = (0).to_bytes(8) + (20).to_bytes(4) + bytes(4) + b"\2" + bytes(15)
+    with pytest.raises(CorruptRecordException, match="smaller than its header"):
+        WholeRecords(data).next_batch()
+
+
+def test_markers_are_passed_over() -> None:
+    """Control batches move the position and bring no messages."""
+    data = (
+        record_batch(0, [b"a"], producer=7, transactional=True) + marker(1, 7, COMMIT) + marker(2, 8, ABORT)
+    )
+    fetch = whole(data)
+    assert messages(fetch) == [(0, b"a")]
+    assert fetch.next_fetch_offset == 3
