@@ -104,10 +104,16 @@ def test_a_zombie_that_wakes_writes_and_changes_nothing(stream: River) -> None:
     sent = made(3_000, seed=4)
     zombie = stream.start(failpoints="flush.before_rows@2=stop")
     zombie.wait_ready()
-    stream.produce(sent[:1_500])
-    eventually(lambda: _stopped(zombie.process.pid), 30)
+    # a little at a time: one flush that took all of it would be the only one
+    parts = iter([sent[i : i + 50] for i in range(0, len(sent), 50)])
+
+    def asleep() -> bool:
+        stream.produce(next(parts, []))
+        return _stopped(zombie.process.pid)
+
+    eventually(asleep, 30)
     stream.start()
-    stream.produce(sent[1_500:])
+    stream.produce([event for part in parts for event in part])
     stream.drain()
     zombie.signal(signal.SIGCONT)
     eventually(lambda: "assigned" in zombie.log().partition("not recognized")[2], 60)
