@@ -13,7 +13,7 @@ from threading import Event
 import orjson
 
 from infra.feed import Message, Reader
-from infra.kafka import Producer
+from infra.producer import Producer
 from infra.sample import junction_events
 from infra.settings import Settings, broker_addresses, load_settings
 from infra.simulate.city import tuyen_quang

@@ -1,39 +1,30 @@
-"""Kafka for commands: sending, topics and offsets. The only module that knows kafka-python.
+"""Kafka for commands: topics, offsets, and reading a part of a log, by kafka-python.
 
 KafkaFailureError    Kafka could not be reached, or refused; the message says what to do
-└── NotSentError     messages that may not have arrived; sending them again is safe
+└── NotSentError     messages that may not have arrived; sending them again is safe (infra.producer)
 """
 
 import logging
 import socket
 import time
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from types import TracebackType
 from typing import Any, Self
 
-from kafka import IsolationLevel, KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetSpec, TopicPartition
+from kafka import IsolationLevel, KafkaAdminClient, KafkaConsumer, OffsetSpec, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
-from infra.partitioner import partition_of
 from streams.core.values import RecordBatch
 
 # the library logs each retry to a handler that prints by default; errors reach the user as exceptions
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 MAX_MESSAGE_BYTES = 8_388_608
-_BATCH_BYTES = 262_144
-_LINGER_MS = 50
-_REACH_MS = 10_000
-_METADATA_MS = 5_000
+REACH_MS = 10_000
 _KNOCK_S = 5.0
-_DELIVERY_MS = 120_000
-_WINDOW = 20_000
-_CACHED_KEYS = 100_000
 _READ_MS = 60_000
 _LOG_APPEND_TIME = 1
 
@@ -42,8 +33,35 @@ class KafkaFailureError(Exception):
     """Kafka could not be reached, or refused."""
 
 
-class NotSentError(KafkaFailureError):
-    """Some messages may not have arrived; duplicates are removed, so sending all again is safe."""
+def knock(brokers: str) -> None:
+    """Raise KafkaFailureError when nobody listens: at once, where the library would try for a while."""
+    problems = []
+    for address in brokers.split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+        except OSError as e:
+            problems.append(f"{address}: {e.strerror or e}")
+        else:
+            return
+    raise KafkaFailureError(f"Kafka does not answer at {'; '.join(problems)}; see `songlo status`")
+
+
+@contextmanager
+def failures(brokers: str) -> Iterator[None]:
+    """Errors of the library become KafkaFailureError."""
+    try:
+        yield
+    except (KafkaConnectionError, KafkaTimeoutError) as e:
+        raise KafkaFailureError(f"Kafka at {brokers} does not answer: {text(e)}; see `songlo status`") from e
+    except KafkaError as e:
+        raise KafkaFailureError(f"Kafka at {brokers}: {text(e)}") from e
+
+
+def text(error: Exception) -> str:
+    """One line, with the error's name."""
+    name, text = type(error).__name__, " ".join(str(error).split())
+    return text if text.startswith(name) else f"{name}: {text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,116 +73,17 @@ class Topic:
     config: Mapping[str, str]
 
 
-class Producer:
-    """Sends keyed messages for certain: all replicas, idempotent, every acknowledgement waited for.
-
-    A context manager; leaving it without an error waits for what is on its way.
-    """
-
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers
-        _knock(brokers)
-        with _failures(brokers):
-            self._kafka = KafkaProducer(
-                bootstrap_servers=brokers.split(","),
-                bootstrap_timeout_ms=_REACH_MS,
-                max_block_ms=_METADATA_MS,
-                delivery_timeout_ms=_DELIVERY_MS,
-                acks="all",
-                enable_idempotence=True,
-                batch_size=_BATCH_BYTES,
-                linger_ms=_LINGER_MS,
-                max_request_size=MAX_MESSAGE_BYTES,
-                allow_auto_create_topics=False,
-                metrics_enabled=False,
-            )
-        self._partitions: dict[str, int] = {}
-        self._cache: dict[tuple[str, bytes], int] = {}
-        self._waiting: deque[Any] = deque()
-        self._failed: list[Exception] = []
-        self.acknowledged = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self.flush()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Leave, without waiting for what is still on its way."""
-        with _failures(self._brokers):
-            self._kafka.close(timeout=1)
-
-    def send(self, topic: str, key: bytes, value: bytes | None, partition: int | None = None) -> None:
-        """Send one message, without a value a tombstone; blocks when too many are on their way.
-
-        It goes to the partition of its key, unless one is named. Raises KafkaFailureError.
-        """
-        cached = (topic, key)
-        if partition is None:
-            partition = self._cache.get(cached)
-        if partition is None:
-            if len(self._cache) >= _CACHED_KEYS:
-                self._cache.clear()
-            partition = self._cache[cached] = partition_of(key, self.partitions(topic))
-        try:
-            self._waiting.append(self._kafka.send(topic, value, key, partition=partition))
-        except KafkaError as e:
-            raise KafkaFailureError(f"{topic} at {self._brokers}: {_text(e)}") from e
-        if len(self._waiting) >= 2 * _WINDOW:
-            self._settle(_WINDOW)
-
-    def partitions(self, topic: str) -> int:
-        """How many partitions the topic has; raises KafkaFailureError when there is no such topic."""
-        if topic not in self._partitions:
-            try:
-                found = self._kafka.partitions_for(topic)
-            except KafkaError as e:
-                raise KafkaFailureError(
-                    f"no topic {topic} at {self._brokers}: run `songlo topics` ({e})"
-                ) from e
-            self._partitions[topic] = len(found)
-        return self._partitions[topic]
-
-    def flush(self) -> None:
-        """Wait until all is acknowledged. Raises NotSentError when a message was not."""
-        with _failures(self._brokers):
-            self._kafka.flush(timeout=_DELIVERY_MS / 1000)
-        self._settle(0)
-        if self._failed:
-            raise NotSentError(
-                f"{len(self._failed):,} messages were not acknowledged ({_text(self._failed[0])}): "
-                "send all again, duplicates are removed"
-            )
-
-    def _settle(self, leave: int) -> None:
-        """Collect acknowledgements, oldest first, until no more than `leave` messages wait."""
-        while len(self._waiting) > leave:
-            try:
-                self._waiting.popleft().get(timeout=_DELIVERY_MS / 1000)
-            except KafkaError as e:
-                self._failed.append(e)
-            else:
-                self.acknowledged += 1
-
-
 class Admin:
     """Topics and offsets; a context manager. All methods raise KafkaFailureError."""
 
     def __init__(self, brokers: str) -> None:
         self._brokers = brokers
-        _knock(brokers)
-        with _failures(brokers):
+        knock(brokers)
+        with failures(brokers):
             self._kafka = KafkaAdminClient(
                 bootstrap_servers=brokers.split(","),
-                bootstrap_timeout_ms=_REACH_MS,
-                request_timeout_ms=_REACH_MS,
+                bootstrap_timeout_ms=REACH_MS,
+                request_timeout_ms=REACH_MS,
             )
 
     def __enter__(self) -> Self:
@@ -179,7 +98,7 @@ class Admin:
 
     def topics(self, names: Collection[str]) -> dict[str, Topic]:
         """Those of the named topics that exist."""
-        with _failures(self._brokers):
+        with failures(self._brokers):
             present = set(self._kafka.list_topics())
             wanted = [n for n in names if n in present]
             if not wanted:
@@ -195,12 +114,12 @@ class Admin:
     def create(self, name: str, partitions: int, replication: int, config: Mapping[str, str]) -> None:
         """Create a topic, and wait until it can be used."""
         options = {"num_partitions": partitions, "replication_factor": replication, "configs": dict(config)}
-        with _failures(self._brokers):
+        with failures(self._brokers):
             self._kafka.create_topics({name: options}, wait_for_metadata=True)
 
     def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set settings of a topic; those not named stay."""
-        with _failures(self._brokers):
+        with failures(self._brokers):
             self._kafka.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(config))])
 
     def ends(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
@@ -216,7 +135,7 @@ class Admin:
         wanted = {TopicPartition(t.name, p): which for t in found.values() for p in range(t.partitions)}
         if not wanted:
             return {}
-        with _failures(self._brokers):
+        with failures(self._brokers):
             offsets = self._kafka.list_partition_offsets(wanted, IsolationLevel.READ_COMMITTED)
         return {(tp.topic, tp.partition): o.offset for tp, o in offsets.items()}
 
@@ -229,11 +148,11 @@ class Reader:
 
     def __init__(self, brokers: str) -> None:
         self._brokers = brokers
-        _knock(brokers)
-        with _failures(brokers):
+        knock(brokers)
+        with failures(brokers):
             self._kafka = KafkaConsumer(
                 bootstrap_servers=brokers.split(","),
-                bootstrap_timeout_ms=_REACH_MS,
+                bootstrap_timeout_ms=REACH_MS,
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -253,19 +172,19 @@ class Reader:
     def first_since(self, times_ms: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int | None]:
         """Of each partition the first offset appended at its time or later; None when there is none."""
         wanted = {TopicPartition(*place): ms for place, ms in times_ms.items()}
-        with _failures(self._brokers):
+        with failures(self._brokers):
             found = self._kafka.offsets_for_times(wanted) if wanted else {}
         return {(tp.topic, tp.partition): at.offset if at else None for tp, at in found.items()}
 
     def read(self, topic: str, partition: int, begin: int, end: int) -> Iterator[RecordBatch]:
         """The messages from `begin` to before `end`; those of a batch share their append time."""
         tp = TopicPartition(topic, partition)
-        with _failures(self._brokers):
+        with failures(self._brokers):
             self._kafka.assign([tp])
             self._kafka.seek(tp, begin)
         moved = time.monotonic()
         while begin < end:
-            with _failures(self._brokers):
+            with failures(self._brokers):
                 records = self._kafka.poll(timeout_ms=500).get(tp, ())
                 position = self._kafka.position(tp)
             for append_ms, group in groupby((r for r in records if r.offset < end), _append_ms):
@@ -289,35 +208,6 @@ def _append_ms(record: Any) -> int:
             "since message.timestamp.type was not LogAppendTime; `songlo topics` sets it for what is to come"
         )
     return int(record.timestamp)
-
-
-def _knock(brokers: str) -> None:
-    """Raises KafkaFailureError when nobody listens: at once, where the library would try for a while."""
-    problems = []
-    for address in brokers.split(","):
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
-        except OSError as e:
-            problems.append(f"{address}: {e.strerror or e}")
-        else:
-            return
-    raise KafkaFailureError(f"Kafka does not answer at {'; '.join(problems)}; see `songlo status`")
-
-
-@contextmanager
-def _failures(brokers: str) -> Iterator[None]:
-    try:
-        yield
-    except (KafkaConnectionError, KafkaTimeoutError) as e:
-        raise KafkaFailureError(f"Kafka at {brokers} does not answer: {_text(e)}; see `songlo status`") from e
-    except KafkaError as e:
-        raise KafkaFailureError(f"Kafka at {brokers}: {_text(e)}") from e
-
-
-def _text(error: Exception) -> str:
-    name, text = type(error).__name__, " ".join(str(error).split())
-    return text if text.startswith(name) else f"{name}: {text}"
 
 
 def _values(configs: Any, name: str) -> dict[str, str]:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable
 
 from infra.chaos.traffic import Message
-from infra.kafka import KafkaFailureError, Producer
+from infra.kafka import KafkaFailureError
+from infra.producer import Producer
 
 CHECKPOINT = 400
 PAUSE_S = 0.5

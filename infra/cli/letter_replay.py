@@ -13,12 +13,12 @@ import click
 from infra.cli.common import FAILED, CommandError, echo_json, json_option, pass_settings
 from infra.cli.letter_options import Places, letters_of, named, selecting
 from infra.feed import Reader, lines
-from infra.kafka import Producer
 from infra.letters.patch import Correction, CorrectionError, parse_patch, read_corrections
 from infra.letters.prepare import Rules, Unsendable
 from infra.letters.replay import Corrected, Report, from_file, outcomes, patched, rehearse
 from infra.letters.replay import replay as send
 from infra.letters.text import correction_lines, report_json, report_lines
+from infra.producer import Producer
 from infra.settings import Settings, broker_addresses
 from schemas.codec import Codec
 from sinks.letters import REPLAYED, UNSETTLED, Place, Selection

@@ -15,7 +15,7 @@ import click
 from infra.cli.common import FAILED, CommandError, echo_json, json_option, pass_settings
 from infra.cli.progress import progress
 from infra.feed import Problem, Reader, lines
-from infra.kafka import Producer
+from infra.producer import Producer
 from infra.settings import Settings, broker_addresses
 from schemas.codec import Codec
 from streams.registry import load_streams

@@ -9,7 +9,7 @@ import click
 
 from infra.cli.common import echo_json, json_option, pass_settings
 from infra.feed import Reader
-from infra.kafka import Producer
+from infra.producer import Producer
 from infra.settings import Settings, broker_addresses
 from infra.simulate.city import tuyen_quang
 from infra.simulate.generate import STREAMS, Plan, SimulationError, simulate

@@ -22,7 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.config import WorkerConfig
-from streams.delivery.errors import FetchFailed
+from streams.delivery.errors import FetchFailed, LogUnknown
 from streams.delivery.partitions import Partition
 from streams.delivery.resume import LogBounds
 from streams.delivery.seam import Delivery
@@ -171,9 +171,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
     async def log_bounds(self, counted_ms: Mapping[Partition, int]) -> dict[Partition, LogBounds]:
         """What Kafka holds of these partitions, each with the append time up to which all is counted.
 
-        Raises KafkaError when it does not answer.
+        Raises LogUnknown when it does not answer.
         """
-        return await self.in_thread(self._log_bounds({TP(*p): ms for p, ms in counted_ms.items()}))
+        try:
+            return await self.in_thread(self._log_bounds({TP(*p): ms for p, ms in counted_ms.items()}))
+        except KafkaError as error:
+            raise LogUnknown(repr(error)) from error
 
     async def _log_bounds(self, counted_ms: Mapping[TP, int]) -> dict[Partition, LogBounds]:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread

@@ -7,6 +7,8 @@ WorkerStop
 ├── LogRecreated      the stored position lies behind the end of the log
 ├── FetchFailed       Kafka refuses a fetch, and will refuse it again
 └── FoldFailed        the fold itself raised: a defect
+
+LogUnknown            Kafka does not say what its log holds; the worker goes on
 """
 
 
@@ -36,3 +38,7 @@ class FetchFailed(WorkerStop):
 
 class FoldFailed(WorkerStop):
     """The fold raised on a batch: a defect; nothing was flushed beyond it."""
+
+
+class LogUnknown(Exception):
+    """Kafka does not answer, or not for all partitions: ask again."""

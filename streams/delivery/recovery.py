@@ -5,11 +5,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from aiokafka.errors import KafkaError
-
 from streams.core.values import Progress
 from streams.delivery.consumer import Consumer
-from streams.delivery.errors import LogRecreated, LogTruncated, WorkerStop
+from streams.delivery.errors import LogRecreated, LogTruncated, LogUnknown, WorkerStop
 from streams.delivery.partitions import Partition
 from streams.delivery.resume import LogBounds, resume
 from streams.delivery.runtime import Runtime
@@ -114,8 +112,8 @@ async def bounds(
     while True:
         try:
             return await consumer.log_bounds(counted_ms)
-        except KafkaError as error:
-            log.warning("Kafka does not say where its log begins and ends: %r", error)
+        except LogUnknown as error:
+            log.warning("Kafka does not say where its log begins and ends: %s", error)
             if unwanted():
                 raise SinkUnavailable("outdated") from error
             await asyncio.sleep(1)

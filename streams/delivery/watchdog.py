@@ -16,8 +16,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+from streams.delivery.broker import LogEnds
 from streams.delivery.consumer import Consumer
-from streams.delivery.log_ends import LogEnds, LogEndsUnknown
+from streams.delivery.errors import LogUnknown
 from streams.delivery.runtime import EXIT_STALLED, Runtime
 from streams.delivery.stall import Partition, Patience, Sample, stalled
 
@@ -156,7 +157,7 @@ class Watchdog:
         """None while Kafka does not say; the log tells it now and then."""
         try:
             ends = await self._ends.of(positions.keys())
-        except LogEndsUnknown as error:
+        except LogUnknown as error:
             now_s = time.monotonic()
             self._unknown_since = self._unknown_since or now_s
             if now_s - self._told_at >= REPEAT_S:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.kafka import Admin, Producer
+from infra.kafka import Admin
+from infra.producer import Producer
 from tests.support.clickhouse import ask
 from tests.support.commands import Commands
 from tests.support.events import T0_MS, camera_event, message

@@ -12,8 +12,9 @@ import pytest
 
 from infra.cli import cli
 from infra.cli.common import run
-from infra.kafka import Admin, KafkaFailureError, Producer
+from infra.kafka import Admin, KafkaFailureError
 from infra.partitioner import partition_of
+from infra.producer import Producer
 
 TOPIC = "camera.events"
 

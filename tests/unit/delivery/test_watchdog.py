@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from streams.config import WorkerConfig
-from streams.delivery.log_ends import LogEnds, LogEndsUnknown
+from streams.delivery.broker import LogEnds
+from streams.delivery.errors import LogUnknown
 from streams.delivery.stall import Partition, Patience
 from streams.delivery.watchdog import Watchdog
 from tests.support.waiting import eventually
@@ -52,7 +53,7 @@ class Ends(LogEnds):
     async def of(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """Far ahead of everything."""
         if self._away:
-            raise LogEndsUnknown("connection refused")
+            raise LogUnknown("connection refused")
         return dict.fromkeys(partitions, 10**9)
 
 
@@ -159,7 +160,7 @@ def test_a_broker_that_is_not_there_is_unknown_within_the_time() -> None:
     async def ask() -> None:
         ends = LogEnds(WorkerConfig(brokers=("127.0.0.1:9",)), 5)
         for _ in range(2):
-            with pytest.raises(LogEndsUnknown):
+            with pytest.raises(LogUnknown):
                 await ends.of([P0])
 
     began = time.monotonic()
