@@ -1,1 +1,1 @@
-"""The compiled fold: fold.c, its tables, and the state that hands it record batches."""
+"""The compiled fold: c/fold.c, its tables, and the state that hands it record batches."""

@@ -1,4 +1,4 @@
-"""Compiles fold.c, once for each version of it and each machine; needs nothing but a C compiler."""
+"""Compiles c/fold.c, once for each version of it and each machine; needs nothing but a C compiler."""
 
 import platform
 import shutil
@@ -8,7 +8,7 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("fold.c")
+SOURCE = Path(__file__).with_name("c") / "fold.c"
 COMPILERS = ("cc", "gcc", "clang")
 # no contraction of products and sums, so that numbers round as Python rounds them
 FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off")
@@ -25,7 +25,8 @@ class NoCompilerError(BuildError):
 
 def library_path(folder: Path, source: Path = SOURCE) -> Path:
     """Where the compiled library of this source and machine belongs; it may not be there."""
-    key = sha256(source.read_bytes() + " ".join(FLAGS).encode() + platform.libc_ver()[1].encode()).hexdigest()
+    parts = [part.read_bytes() for part in sorted(source.parent.glob("*.[ch]"))]
+    key = sha256(b"".join([*parts, " ".join(FLAGS).encode(), platform.libc_ver()[1].encode()])).hexdigest()
     return folder / f"fold-{sys.platform}-{platform.machine()}-{key[:16]}.so"
 
 

@@ -1,4 +1,4 @@
-"""The compiled fold as functions; see fold.c for what each does."""
+"""The compiled fold as functions; see c/ for what each does."""
 
 from ctypes import POINTER, PyDLL, Structure, c_char_p, c_int, c_int64, c_uint64, c_void_p
 from pathlib import Path

@@ -1,0 +1,191 @@
+/* Folding record batches. */
+#pragma once
+
+#include "panes.h"
+
+typedef struct {
+    int64_t delta, value_at, value_size, next;
+} record;
+
+static bool read_varint(const uint8_t *data, int64_t size, int64_t *at, int64_t *value) {
+    uint64_t v = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+        if (*at >= size) return false;
+        uint8_t byte = data[(*at)++];
+        v |= (uint64_t)(byte & 127) << shift;
+        if (!(byte & 128)) {
+            *value = (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_record(const uint8_t *data, int64_t size, int64_t at, record *r) {
+    int64_t length, skipped, key_size;
+    if (!read_varint(data, size, &at, &length) || length < 1 || length > size - at) return false;
+    r->next = at + length;
+    at++; /* attributes */
+    if (!read_varint(data, r->next, &at, &skipped) || !read_varint(data, r->next, &at, &r->delta)) return false;
+    if (!read_varint(data, r->next, &at, &key_size) || key_size > r->next - at) return false;
+    if (key_size > 0) at += key_size;
+    if (!read_varint(data, r->next, &at, &r->value_size) || r->value_size > r->next - at) return false;
+    r->value_at = at;
+    if (r->value_size < 0) r->value_size = -1;
+    return true;
+}
+
+static inline event *event_at(const state *s, uint8_t *events, size_t i) { return (event *)(events + i * s->event_size); }
+
+static bool scan_message(state *s, const uint8_t *data, int64_t size, const record *r, event *e) {
+    text end = data + r->value_at + r->value_size, p = spaces(data + r->value_at, end);
+    p = scan_event(s, p, end, data + size, e);
+    return p && spaces(p, end) == end;
+}
+
+/* The events of a JSON array, all of them valid, in s->bundle; -1: not sure. */
+static int64_t scan_bundle(state *s, const uint8_t *data, int64_t size, const record *r) {
+    text end = data + r->value_at + r->value_size, p = spaces(data + r->value_at, end);
+    if (p >= end || *p != '[') return -1;
+    size_t n = 0;
+    do {
+        s->bundle = grown(s->bundle, &s->bundle_room, n + 1, s->event_size);
+        p = scan_event(s, spaces(p + 1, end), end, data + size, event_at(s, s->bundle, n++));
+        if (!p) return -1;
+        p = spaces(p, end);
+    } while (p < end && *p == ',');
+    return p < end && *p == ']' && spaces(p + 1, end) == end ? (int64_t)n : -1;
+}
+
+enum { DONE = 0, HANDED_OVER = 1, CORRUPT = 2 };
+
+static int hand_over(state *s, const record *r, int64_t offset, int64_t index, int64_t item) {
+    shared *h = &s->shared;
+    h->offset = offset;
+    h->value_at = r->value_at;
+    h->value_size = r->value_size;
+    h->item = item;
+    h->at = r->next;
+    h->index = index + 1;
+    return HANDED_OVER;
+}
+
+/*
+ * What an event is going to touch is spread over memory, so it is asked for ahead: first the places of its
+ * id and its row's number, when other events have been scanned its row, and then the row's key and histograms.
+ */
+static inline void ask_for_places(const state *s, const event *e) {
+    const pane *p = s->last;
+    if (!p || !p->index_size) return;
+    if (p->ids) __builtin_prefetch(&p->ids[place_of(s, p, e->id)], 1);
+    __builtin_prefetch(&p->index[index_place(p, e->tag)]);
+}
+
+static void ask_for_rows(const state *s, size_t n) {
+    const pane *p = s->last;
+    if (!p || n < 2) return;
+    for (size_t i = 0; i < n; i++) {
+        event *e = event_at(s, s->ahead, i);
+        int64_t at_ms = e->slots[s->time_field].number;
+        row *r = at_ms >= p->start_ms && at_ms < p->end_ms ? likely_row(s, p, e) : NULL;
+        if (!r) continue;
+        e->guess = r;
+        for (size_t byte = 0; byte < s->row_size; byte += 64) __builtin_prefetch((uint8_t *)r + byte, 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const row *r = event_at(s, s->ahead, i)->guess;
+        if (!r) continue;
+        __builtin_prefetch(r->key);
+        const uint64_t *total = r->totals;
+        for (int32_t m = 0; m < s->n_measures; m++) {
+            if (s->measures[m].kind >= THOUSANDTHS) __builtin_prefetch((const void *)(uintptr_t)total[D_BUCKETS], 1);
+            total += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : D_WORDS;
+        }
+    }
+}
+
+/*
+ * Fold the records of a batch from where it stands. HANDED_OVER: Python folds the message named in
+ * `shared`, and calls again. CORRUPT: the bytes from `shared.at` on are no record.
+ */
+EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size, int64_t base_offset, int64_t count, int64_t append_ms) {
+    shared *h = &s->shared;
+    int64_t at = h->at, index = h->index;
+    while (index < count) {
+        size_t n = 0;
+        int64_t numbers[AHEAD];
+        bool ok = true, sure = true;
+        record r = {0};
+        while (n < AHEAD && index < count) {
+            ok = read_record(data, size, at, &r);
+            if (!ok) break;
+            int64_t offset = base_offset + r.delta;
+            if (offset >= h->position && offset < h->end) {
+                event *e = event_at(s, s->ahead, n);
+                sure = r.value_size > 0 && scan_message(s, data, size, &r, e);
+                if (!sure) break;
+                ask_for_places(s, e);
+                e->offset = offset;
+                e->value_at = r.value_at;
+                e->value_size = r.value_size;
+                e->next = r.next;
+                numbers[n++] = index;
+            }
+            at = r.next;
+            index++;
+        }
+        ask_for_rows(s, n);
+        for (size_t i = 0; i < n; i++) {
+            const event *e = event_at(s, s->ahead, i);
+            if (UNLIKELY(apply(s, e, append_ms) != FOLDED)) {
+                record again = {.value_at = e->value_at, .value_size = e->value_size, .next = e->next};
+                return hand_over(s, &again, e->offset, numbers[i], 0);
+            }
+        }
+        if (!ok) {
+            h->at = at;
+            h->index = index;
+            return CORRUPT;
+        }
+        if (!sure) {
+            int64_t offset = base_offset + r.delta;
+            int64_t events = r.value_size > 0 ? scan_bundle(s, data, size, &r) : -1;
+            if (events < 0) return hand_over(s, &r, offset, index, 0);
+            for (int64_t i = 0; i < events; i++) {
+                event *e = event_at(s, s->bundle, (size_t)i);
+                e->offset = offset;
+                if (apply(s, e, append_ms) != FOLDED) return hand_over(s, &r, offset, index, i);
+            }
+            at = r.next;
+            index++;
+        }
+    }
+    h->at = at;
+    h->index = index;
+    return at == size ? DONE : CORRUPT;
+}
+
+/*
+ * Fold an event that Python has decoded. `numbers` holds one value per field: a text's length in bytes
+ * (the texts follow each other in `texts`), a number (of a NUMBER the thousandths); 0 where absent.
+ * LATE: its row is Python's to make, the watermark has moved. TOO_EARLY: nothing was done.
+ */
+EXPORT int songlo_add(state *s, int64_t offset, int64_t append_ms, uint64_t id, uint64_t present, const int64_t *numbers,
+                      const uint8_t *texts) {
+    event *e = event_at(s, s->ahead, 0);
+    e->present = present;
+    e->id = id;
+    e->offset = offset;
+    for (int32_t i = 0; i < s->n_fields; i++) {
+        if (s->fields[i].rule.kind <= LITERAL) {
+            e->slots[i] = (slot){.text = texts, .length = numbers[i]};
+            texts += numbers[i];
+        } else {
+            e->slots[i].number = numbers[i];
+        }
+    }
+    make_key(s, e);
+    int how = apply(s, e, append_ms);
+    if (how == LATE) advance(s, e->slots[s->time_field].number, append_ms);
+    return how;
+}

@@ -1,0 +1,115 @@
+/* What waits to be flushed. */
+#pragma once
+
+#include "panes.h"
+
+/* The lowest offset of an open pane; `otherwise` when none is open. */
+EXPORT int64_t songlo_first_offset(const state *s, int64_t otherwise) {
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < s->n_panes; i++)
+        if (s->panes[i]->first_offset < first) first = s->panes[i]->first_offset;
+    return s->n_panes ? first : otherwise;
+}
+
+/* Bytes of each dimension's texts (each with a '\n'), then buckets of each distribution, over all waiting rows. */
+EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
+    memset(sizes, 0, sizeof *sizes * (size_t)(s->n_dimensions + s->n_measures));
+    for (int64_t i = 0; i < s->shared.waiting; i++) {
+        const row *r = s->waiting[i].row;
+        const uint8_t *key = r->key;
+        for (int32_t d = 0; d < s->n_dimensions; d++) {
+            uint16_t length;
+            memcpy(&length, key, 2);
+            sizes[d] += length + 1;
+            key += 2 + length;
+        }
+        const uint64_t *total = r->totals;
+        for (int32_t m = 0; m < s->n_measures; m++) {
+            if (s->measures[m].kind >= THOUSANDTHS) sizes[s->n_dimensions + m] += (int64_t)(total[D_SIZE] >> 32);
+            total += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : D_WORDS;
+        }
+    }
+}
+
+static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buckets, int64_t *weights) {
+    const uint64_t *table = (const uint64_t *)(uintptr_t)total[D_BUCKETS];
+    int64_t n = 0;
+    for (uint64_t i = 0; table && i <= (total[D_SIZE] & 0xffffffff); i++) {
+        if (!table[i]) continue;
+        int64_t at = n++; /* by insertion: most tables are nearly in order */
+        for (; at && buckets[at - 1] > (int64_t)table[i]; at--) buckets[at] = buckets[at - 1];
+        buckets[at] = (int64_t)table[i];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t entry = (uint64_t)buckets[i];
+        weights[i] = (int64_t)(entry & 0xffffffffffff);
+        buckets[i] = s->representatives[(entry >> 48) - 1];
+    }
+    return n;
+}
+
+/*
+ * Write the waiting rows as columns: pane start (seconds), each dimension's texts, offset, events, then of
+ * each measure: COUNT: number; SUM: low, high; a distribution: count, sum low, sum high, max, buckets in
+ * the row, buckets, weights. The caller gives each column its room (8 bytes a row; texts: songlo_sizes).
+ */
+EXPORT void songlo_rows(const state *s, void *const *columns) {
+    int32_t n_columns = 3 + s->n_dimensions;
+    for (int32_t m = 0; m < s->n_measures; m++) n_columns += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : 7;
+    uint8_t **to = copied(columns, sizeof *to * (size_t)n_columns);
+    for (int64_t i = 0; i < s->shared.waiting; i++) {
+        const row *r = s->waiting[i].row;
+        const uint8_t *key = r->key;
+        int32_t c = 0;
+#define PUT(value) (memcpy(to[c], &(int64_t){(int64_t)(value)}, 8), to[c++] += 8)
+        PUT(s->waiting[i].pane->start_ms / 1000);
+        for (int32_t d = 0; d < s->n_dimensions; d++) {
+            uint16_t length;
+            memcpy(&length, key, 2);
+            memcpy(to[c], key + 2, length);
+            to[c][length] = '\n';
+            to[c++] += length + 1;
+            key += 2 + length;
+        }
+        PUT(r->offset);
+        PUT(r->events);
+        const uint64_t *total = r->totals;
+        for (int32_t m = 0; m < s->n_measures; m++) {
+            int32_t kind = s->measures[m].kind;
+            if (kind <= SUM) {
+                PUT(*total++);
+                if (kind == SUM) PUT(*total++);
+                continue;
+            }
+            for (int w = 0; w < D_BUCKETS; w++) PUT(total[w]);
+            int64_t n = put_histogram(s, total, (int64_t *)(void *)to[c + 1], (int64_t *)(void *)to[c + 2]);
+            PUT(n);
+            to[c++] += 8 * n;
+            to[c++] += 8 * n;
+            total += D_WORDS;
+        }
+#undef PUT
+    }
+    free(to);
+}
+
+/* A closed pane that waits: its start, and its sorted ids; valid until songlo_flushed. */
+EXPORT int64_t songlo_closed(const state *s, int64_t i, int64_t *start_ms, const uint64_t **ids) {
+    *start_ms = s->closed[i].start_ms;
+    *ids = s->closed[i].ids;
+    return (int64_t)s->closed[i].n_ids;
+}
+
+/* Nothing waits any more. */
+EXPORT void songlo_flushed(state *s) {
+    for (int64_t i = 0; i < s->shared.waiting; i++) {
+        pane *p = s->waiting[i].pane;
+        s->waiting[i].row->waiting = 0;
+        if (!--p->waiting && p->closed) free_pane(s, p);
+    }
+    for (int64_t i = 0; i < s->shared.closed; i++) {
+        s->shared.bytes -= (int64_t)s->closed[i].n_ids * 8;
+        free(s->closed[i].ids);
+    }
+    s->shared.waiting = s->shared.closed = s->shared.closed_ids = 0;
+}

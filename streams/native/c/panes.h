@@ -1,0 +1,236 @@
+/* Panes: ids and rows of a window while it is open, the watermark, and folding one event. */
+#pragma once
+
+#include "totals.h"
+
+static inline uint64_t place_of(const state *s, const pane *p, uint64_t id) {
+    return (id * s->seed >> 20) & p->ids_mask;
+}
+
+static void widen_ids(state *s, pane *p) {
+    uint64_t *before = p->ids, size = before ? p->ids_mask + 1 : 0, wider = size ? size * 2 : 256;
+    p->ids = must(calloc(wider, 8));
+    p->ids_mask = wider - 1;
+    s->shared.bytes += (int64_t)(wider - size) * 8;
+    for (uint64_t i = 0; i < size; i++) {
+        if (!before[i]) continue;
+        uint64_t at = place_of(s, p, before[i]);
+        while (p->ids[at]) at = (at + 1) & p->ids_mask;
+        p->ids[at] = before[i];
+    }
+    free(before);
+}
+
+/* Whether the id is new in this pane; it is remembered. */
+static inline bool remember(state *s, pane *p, uint64_t id) {
+    if (UNLIKELY((p->n_ids + 1) * 10 > (p->ids ? p->ids_mask + 1 : 0) * 7)) widen_ids(s, p);
+    uint64_t at = place_of(s, p, id);
+    for (; p->ids[at]; at = (at + 1) & p->ids_mask)
+        if (p->ids[at] == id) return false;
+    p->ids[at] = id;
+    p->n_ids++;
+    return true;
+}
+
+static inline row *row_at(const state *s, const pane *p, uint64_t n) {
+    return (row *)((uint8_t *)p->blocks[n / ROWS_PER_BLOCK] + (n % ROWS_PER_BLOCK) * s->row_size);
+}
+
+static inline uint64_t index_place(const pane *p, uint32_t tag) { return tag * p->index_size >> 32; }
+
+static void widen_index(state *s, pane *p) {
+    uint64_t *before = p->index, size = p->index_size;
+    p->index_size = size ? size * 2 : 128;
+    p->index = must(calloc(p->index_size, 8));
+    s->shared.bytes += (int64_t)(p->index_size - size) * 8;
+    for (uint64_t i = 0; i < size; i++) {
+        if (!before[i]) continue;
+        uint64_t at = index_place(p, (uint32_t)(before[i] >> 32));
+        while (p->index[at]) at = at + 1 == p->index_size ? 0 : at + 1;
+        p->index[at] = before[i];
+    }
+    free(before);
+}
+
+static row *new_row(state *s, pane *p, const event *e) {
+    if (p->n_rows == p->n_blocks * ROWS_PER_BLOCK) {
+        p->blocks = must(realloc(p->blocks, (p->n_blocks + 1) * sizeof *p->blocks));
+        p->blocks[p->n_blocks++] = must(malloc(ROWS_PER_BLOCK * s->row_size));
+        s->shared.bytes += (int64_t)(ROWS_PER_BLOCK * s->row_size);
+    }
+    row *r = row_at(s, p, p->n_rows++);
+    memset(r, 0, s->row_size);
+    uint8_t *key = arena_take(s, &p->arena, e->key_size);
+    memcpy(key, e->key, whole_words(e->key_size));
+    r->key = key;
+    r->key_size = e->key_size;
+    return r;
+}
+
+static inline bool is_row_of(const row *r, const event *e) {
+    if (r->key_size != e->key_size) return false;
+    uint64_t differ = 0;
+    for (size_t i = 0; i < e->key_size; i += 8) differ |= read64(r->key + i) ^ read64(e->key + i);
+    return !differ;
+}
+
+/* The first row of the pane with the event's tag, most likely its own; NULL when there is none. */
+static inline row *likely_row(const state *s, const pane *p, const event *e) {
+    if (!p->index_size) return NULL;
+    uint64_t at = index_place(p, e->tag);
+    for (; p->index[at]; at = at + 1 == p->index_size ? 0 : at + 1)
+        if ((uint32_t)(p->index[at] >> 32) == e->tag) return row_at(s, p, (uint32_t)p->index[at] - 1);
+    return NULL;
+}
+
+/* The event's row in the pane. */
+static row *row_of(state *s, pane *p, const event *e) {
+    if (UNLIKELY((p->n_rows + 1) * 3 > p->index_size * 2)) widen_index(s, p);
+    uint64_t at = index_place(p, e->tag);
+    for (; p->index[at]; at = at + 1 == p->index_size ? 0 : at + 1) {
+        if ((uint32_t)(p->index[at] >> 32) != e->tag) continue;
+        row *r = row_at(s, p, (uint32_t)p->index[at] - 1);
+        if (is_row_of(r, e)) return r;
+    }
+    row *r = new_row(s, p, e);
+    p->index[at] = (uint64_t)e->tag << 32 | p->n_rows;
+    return r;
+}
+
+static void free_pane(state *s, pane *p) {
+    s->shared.bytes -= (int64_t)(sizeof *p + p->index_size * 8 + p->n_blocks * ROWS_PER_BLOCK * s->row_size);
+    if (p->ids) s->shared.bytes -= (int64_t)(p->ids_mask + 1) * 8;
+    for (chunk *c = p->arena, *before; c; c = before) {
+        s->shared.bytes -= (int64_t)(sizeof *c + c->size);
+        before = c->before;
+        free(c);
+    }
+    for (uint64_t i = 0; i < p->n_blocks; i++) free(p->blocks[i]);
+    free(p->blocks);
+    free(p->index);
+    free(p->ids);
+    free(p);
+}
+
+static pane *find_pane(state *s, int64_t at_ms) {
+    pane *p = s->last;
+    if (LIKELY(p && at_ms >= p->start_ms && at_ms < p->end_ms)) return p;
+    int64_t number = at_ms / s->pane_ms, start_ms = number * s->pane_ms;
+    pane **cached = &s->cache[number % PANE_CACHE];
+    if (*cached && (*cached)->start_ms == start_ms) return s->last = *cached;
+    for (size_t i = 0; i < s->n_panes; i++)
+        if (s->panes[i]->start_ms == start_ms) return s->last = *cached = s->panes[i];
+    return NULL;
+}
+
+static pane *open_pane(state *s, int64_t start_ms, int64_t offset) {
+    pane *p = must(calloc(1, sizeof *p));
+    *p = (pane){.start_ms = start_ms, .end_ms = start_ms + s->pane_ms, .first_offset = offset};
+    s->shared.bytes += (int64_t)sizeof *p;
+    s->panes = grown(s->panes, &s->panes_room, s->n_panes + 1, sizeof *s->panes);
+    s->panes[s->n_panes++] = p;
+    s->shared.panes = (int64_t)s->n_panes;
+    if (p->end_ms < s->next_end_ms) s->next_end_ms = p->end_ms;
+    return s->last = s->cache[start_ms / s->pane_ms % PANE_CACHE] = p;
+}
+
+/* Ascending, by radix: eight passes of a byte. */
+static void sort_ids(uint64_t *ids, uint64_t n) {
+    uint64_t *from = ids, *to = must(malloc(n * 8 + 8));
+    for (int shift = 0; shift < 64; shift += 8) {
+        uint64_t starts[257] = {0};
+        for (uint64_t i = 0; i < n; i++) starts[(from[i] >> shift & 255) + 1]++;
+        for (int i = 0; i < 256; i++) starts[i + 1] += starts[i];
+        for (uint64_t i = 0; i < n; i++) to[starts[from[i] >> shift & 255]++] = from[i];
+        uint64_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    free(to); /* after an even number of passes the ids are where they were */
+}
+
+static void close_pane(state *s, pane *p) {
+    p->closed = true;
+    if (s->last == p) s->last = NULL;
+    for (int i = 0; i < PANE_CACHE; i++)
+        if (s->cache[i] == p) s->cache[i] = NULL;
+    if (s->dedupe) {
+        uint64_t n = 0;
+        for (uint64_t i = 0; p->ids && i <= p->ids_mask; i++)
+            if (p->ids[i]) p->ids[n++] = p->ids[i];
+        sort_ids(p->ids, n);
+        s->closed = grown(s->closed, &s->closed_room, (size_t)s->shared.closed + 1, sizeof *s->closed);
+        s->closed[s->shared.closed++] = (closed_pane){p->start_ms, must(realloc(p->ids, n * 8 + 8)), n};
+        s->shared.closed_ids += (int64_t)n;
+        s->shared.bytes += (int64_t)n * 8 - (int64_t)(p->ids_mask + 1) * 8;
+        p->ids = NULL;
+    }
+    if (!p->waiting) free_pane(s, p);
+}
+
+/* Move the watermark behind the events seen, and close the panes that it passes. */
+EXPORT void songlo_close_panes(state *s) {
+    shared *h = &s->shared;
+    if (h->replaying) return;
+    int64_t now_ms = (h->max_event_ms < h->max_append_ms ? h->max_event_ms : h->max_append_ms) - s->disorder_ms;
+    if (now_ms <= h->watermark_ms) return;
+    h->watermark_ms = now_ms;
+    if (now_ms < s->next_end_ms) return;
+    size_t kept = 0;
+    s->next_end_ms = INT64_MAX;
+    for (size_t i = 0; i < s->n_panes; i++) {
+        pane *p = s->panes[i];
+        if (p->end_ms <= now_ms) {
+            close_pane(s, p);
+            continue;
+        }
+        s->panes[kept++] = p;
+        if (p->end_ms < s->next_end_ms) s->next_end_ms = p->end_ms;
+    }
+    s->n_panes = kept;
+    h->panes = (int64_t)kept;
+}
+
+static inline void advance(state *s, int64_t at_ms, int64_t append_ms) {
+    shared *h = &s->shared;
+    if (at_ms <= h->max_event_ms && append_ms <= h->max_append_ms) return;
+    if (at_ms > h->max_event_ms) h->max_event_ms = at_ms;
+    if (append_ms > h->max_append_ms) h->max_append_ms = append_ms;
+    songlo_close_panes(s);
+}
+
+enum { FOLDED, LATE, TOO_EARLY };
+
+/* Fold one event; LATE and TOO_EARLY leave everything as it was. */
+static int apply(state *s, const event *e, int64_t append_ms) {
+    shared *h = &s->shared;
+    int64_t at_ms = e->slots[s->time_field].number;
+    if (UNLIKELY(at_ms > append_ms + s->skew_ms)) return TOO_EARLY;
+    pane *p = find_pane(s, at_ms);
+    if (UNLIKELY(!p)) {
+        int64_t start_ms = at_ms - at_ms % s->pane_ms;
+        if (start_ms + s->pane_ms <= h->watermark_ms) {
+            if (!h->replaying) return LATE;
+            advance(s, at_ms, append_ms);
+            return FOLDED;
+        }
+        p = open_pane(s, start_ms, e->offset);
+    }
+    if (s->dedupe && UNLIKELY(!remember(s, p, e->id))) {
+        h->duplicates++;
+    } else {
+        row *r = row_of(s, p, e);
+        if (!r->waiting) {
+            r->waiting = 1;
+            p->waiting++;
+            s->waiting = grown(s->waiting, &s->waiting_room, (size_t)h->waiting + 1, sizeof *s->waiting);
+            s->waiting[h->waiting].pane = p;
+            s->waiting[h->waiting++].row = r;
+        }
+        r->offset = e->offset;
+        add_event(s, p, r, e);
+        h->folded++;
+    }
+    advance(s, at_ms, append_ms);
+    return FOLDED;
+}

@@ -1,0 +1,194 @@
+/* What everything here is about: the tables of a stream, an event, a row, a pane, the state of a partition. */
+#pragma once
+
+#include <float.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#if !defined(__SIZEOF_INT128__)
+#error "needs a 64-bit compiler with __int128"
+#endif
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "written for little-endian machines"
+#endif
+#if FLT_EVAL_METHOD != 0
+#error "needs arithmetic in double precision, as Python's"
+#endif
+
+typedef unsigned __int128 u128;
+typedef __int128 i128;
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define EXPORT __attribute__((visibility("default")))
+
+/* ---- the stream's tables, as streams/native/tables.py fills them ---------------------------------- */
+
+enum kind { TEXT, LITERAL, INTEGER, NUMBER, INSTANT, FLAG, OPAQUE };
+enum { REQUIRED = 1, NULLABLE = 2, DEFAULT = 4, MEASURED = 8 };
+enum { COUNT, SUM, THOUSANDTHS, ELAPSED };
+enum { IS, HAS, NOT_AFTER, AFTER };
+
+/* Bounds are inclusive. A text's bounds are its length in code points. */
+typedef struct {
+    const char *name;
+    const char *values;       /* LITERAL: the values, each followed by '\n' */
+    const char *default_text; /* DEFAULT of TEXT and LITERAL */
+    int64_t default_number;   /* DEFAULT of the others; of a NUMBER in thousandths */
+    int64_t low, high;
+    double real_low, real_high;
+    int32_t kind, flags;
+} field_rule;
+
+typedef struct {
+    const char *text; /* IS: the value wanted */
+    int32_t kind, field, other;
+} condition_rule;
+
+typedef struct {
+    int64_t scale; /* THOUSANDTHS: what the field's number is multiplied by */
+    int32_t kind, field, other;
+    int32_t conditions; /* how many of the condition table belong to this measure, in order */
+} measure_rule;
+
+typedef struct {
+    const field_rule *fields;
+    const condition_rule *conditions;
+    const measure_rule *measures;
+    const int32_t *dimensions;
+    const int32_t *orders;         /* pairs of fields: the first must not be after the second */
+    const int64_t *bounds;         /* histogram: inclusive upper bounds */
+    const int64_t *representatives;
+    int64_t pane_ms, disorder_ms, skew_ms;
+    uint64_t seed;
+    int32_t n_fields, n_conditions, n_measures, n_dimensions, n_orders, n_bounds;
+    int32_t id_field, time_field, dedupe;
+} stream_rule;
+
+/* ---- state ---------------------------------------------------------------------------------------- */
+
+/* What Python reads and sets without a call; the first part of the state. */
+typedef struct {
+    int64_t position, end;   /* fold offsets from here up to, not including, the end */
+    int64_t replaying;       /* the watermark stands still, and late events are stored already */
+    int64_t watermark_ms, max_event_ms, max_append_ms;
+    int64_t folded, duplicates;
+    int64_t waiting, closed, closed_ids, panes;
+    int64_t at, index;                          /* where the batch stands: byte, record */
+    int64_t offset, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
+    int64_t bytes;                              /* memory held */
+} shared;
+
+typedef struct {
+    union {
+        const uint8_t *text;
+        int64_t number;
+    };
+    int64_t length; /* of text, in bytes */
+} slot;
+
+/* A scanned event. Behind the slots: its row's key, each dimension's length in two bytes, then its text. */
+typedef struct {
+    uint64_t present; /* fields that are there, as bits */
+    uint64_t id;
+    int64_t offset, next, value_at, value_size;
+    uint32_t tag, key_size; /* of the key; the tag is its hash */
+    uint8_t *key;           /* padded with zeros to whole words */
+    struct row *guess;      /* where its row most likely is; only to be asked for ahead */
+    slot slots[];
+} event;
+
+typedef struct chunk {
+    struct chunk *before;
+    size_t size, used;
+    _Alignas(16) uint8_t bytes[];
+} chunk;
+
+typedef struct row {
+    const uint8_t *key; /* padded with zeros to whole words */
+    uint32_t key_size;
+    uint32_t waiting;
+    int64_t offset;
+    uint64_t events;
+    uint64_t totals[]; /* SUM: 2 words; COUNT: 1; a distribution: count, sum (2), max, histogram (2) */
+} row;
+
+enum { D_COUNT, D_SUM, D_MAX = 3, D_BUCKETS, D_SIZE, D_WORDS };
+
+typedef struct {
+    int64_t start_ms, end_ms, first_offset;
+    uint64_t *ids; /* open addressing, 0 is free */
+    uint64_t n_ids, ids_mask;
+    uint64_t *index; /* rows by key, open addressing: tag << 32 | row number + 1 */
+    uint64_t index_size, n_rows;
+    row **blocks;
+    uint64_t n_blocks;
+    chunk *arena; /* keys and histograms */
+    uint64_t waiting;
+    bool closed;
+} pane;
+
+typedef struct {
+    int64_t start_ms;
+    uint64_t *ids;
+    uint64_t n_ids;
+} closed_pane;
+
+/* Bytes to be met in a message, also as words: comparing these costs a third of a call of memcmp. */
+typedef struct {
+    uint8_t *bytes;
+    size_t size, words; /* no words: too long for them */
+    uint64_t word[4], mask[4];
+} pattern;
+
+typedef struct {
+    pattern name;    /* with its quotes and colon */
+    pattern *values; /* LITERAL: with their quotes */
+    int32_t n_values, met; /* how many, and which one was met last */
+    uint8_t *default_text;
+    size_t default_size;
+    field_rule rule;
+} field;
+
+typedef struct {
+    uint8_t *text;
+    size_t size;
+    int32_t kind, field, other;
+} condition;
+
+enum { AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, CHUNK = 32768, SLICES = 32 };
+
+typedef struct {
+    shared shared;
+    field *fields;
+    condition *conditions;
+    measure_rule *measures;
+    int32_t *dimensions, *orders, *after;
+    int32_t n_fields, n_conditions, n_measures, n_dimensions, n_orders, n_bounds;
+    int32_t id_field, time_field;
+    bool dedupe;
+    uint64_t required, defaults;
+    int64_t pane_ms, disorder_ms, skew_ms;
+    uint64_t seed;
+    int64_t *bounds, *representatives;
+    uint16_t slices[64 * SLICES];
+    size_t row_size, event_size, key_room;
+    uint8_t *ahead; /* AHEAD events, scanned and not yet applied */
+    uint8_t *bundle;
+    size_t bundle_room;
+    pane **panes; /* open, in the order of opening */
+    size_t n_panes, panes_room;
+    pane *last, *cache[PANE_CACHE];
+    int64_t next_end_ms; /* the first end of an open pane */
+    struct { pane *pane; row *row; } *waiting;
+    size_t waiting_room;
+    closed_pane *closed;
+    size_t closed_room;
+} state;

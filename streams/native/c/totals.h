@@ -1,0 +1,103 @@
+/* Adding an event to the totals of its row. */
+#pragma once
+
+#include "event.h"
+#include "memory.h"
+
+static bool meets(const condition *c, const event *e) {
+    if (!is_there(e, c->field)) return false;
+    const slot *a = &e->slots[c->field];
+    switch (c->kind) {
+    case HAS: return true;
+    case IS: return (size_t)a->length == c->size && !memcmp(a->text, c->text, c->size);
+    default: return is_there(e, c->other) && (a->number > e->slots[c->other].number) == (c->kind == AFTER);
+    }
+}
+
+static inline void add128(uint64_t *words, int64_t value) {
+    i128 sum = (i128)((u128)words[1] << 64 | words[0]) + value;
+    words[0] = (uint64_t)sum;
+    words[1] = (uint64_t)((u128)sum >> 64);
+}
+
+/* Which slice of its power of two holds `value`, to start the search for its bucket near it. */
+static inline unsigned slice_of(uint64_t value) {
+    unsigned power = 63u - (unsigned)__builtin_clzll(value | 1);
+    return power * SLICES + (unsigned)((power >= 5 ? value >> (power - 5) : value << (5 - power)) & (SLICES - 1));
+}
+
+static inline uint64_t bucket_of(const state *s, int64_t value) {
+    int64_t largest = s->bounds[s->n_bounds - 1];
+    if (value >= largest) return (uint64_t)s->n_bounds - 1;
+    uint64_t i = s->slices[slice_of((uint64_t)value)];
+    while (s->bounds[i] < value) i++;
+    return i;
+}
+
+/* A histogram is a small table, open addressing: (bucket + 1) << 48 | number. */
+static void add_bucket(state *s, pane *p, uint64_t *total, uint64_t bucket) {
+    uint64_t *table = (uint64_t *)(uintptr_t)total[D_BUCKETS], used = total[D_SIZE] >> 32, mask = total[D_SIZE] & 0xffffffff;
+    if (table) {
+        for (uint64_t i = bucket & mask; table[i]; i = (i + 1) & mask)
+            if (table[i] >> 48 == bucket + 1) {
+                table[i]++;
+                return;
+            }
+    }
+    if (!table || (used + 1) * 4 > (mask + 1) * 3) {
+        uint64_t size = table ? 2 * (mask + 1) : 4, *wider = arena_take(s, &p->arena, size * 8);
+        memset(wider, 0, size * 8);
+        for (uint64_t i = 0; table && i <= mask; i++) {
+            if (!table[i]) continue;
+            uint64_t j = ((table[i] >> 48) - 1) & (size - 1);
+            while (wider[j]) j = (j + 1) & (size - 1);
+            wider[j] = table[i];
+        }
+        table = wider;
+        mask = size - 1;
+        total[D_BUCKETS] = (uint64_t)(uintptr_t)table;
+    }
+    uint64_t i = bucket & mask;
+    while (table[i]) i = (i + 1) & mask;
+    table[i] = (bucket + 1) << 48 | 1;
+    total[D_SIZE] = (used + 1) << 32 | mask;
+}
+
+static void add_event(state *s, pane *p, row *r, const event *e) {
+    r->events++;
+    uint64_t *total = r->totals;
+    const condition *c = s->conditions;
+    for (int32_t i = 0; i < s->n_measures; i++) {
+        const measure_rule *m = &s->measures[i];
+        bool counts = true;
+        for (int32_t k = 0; k < m->conditions; k++) counts = counts && meets(&c[k], e);
+        c += m->conditions;
+        switch (m->kind) {
+        case SUM:
+            if (is_there(e, m->field)) add128(total, e->slots[m->field].number);
+            total += 2;
+            break;
+        case COUNT:
+            *total++ += counts;
+            break;
+        default: {
+            int64_t value = 0;
+            counts = counts && is_there(e, m->field);
+            if (m->kind == ELAPSED) {
+                counts = counts && is_there(e, m->other);
+                if (counts) value = e->slots[m->other].number - e->slots[m->field].number;
+                if (value < 0) value = 0;
+            } else if (counts) {
+                value = e->slots[m->field].number * m->scale;
+            }
+            if (counts) {
+                total[D_COUNT]++;
+                add128(total + D_SUM, value);
+                if ((uint64_t)value > total[D_MAX]) total[D_MAX] = (uint64_t)value;
+                add_bucket(s, p, total, bucket_of(s, value));
+            }
+            total += D_WORDS;
+        }
+        }
+    }
+}
