@@ -66,6 +66,6 @@ FROM
     SELECT _table, ward_code, events, window_start FROM windows FINAL
 ) AS w
 INNER JOIN streams AS s ON s.`table` = w._table
-WHERE w.ward_code NOT IN (SELECT wards.ward_code FROM wards)
+WHERE w.events > 0 AND w.ward_code NOT IN (SELECT wards.ward_code FROM wards)
 GROUP BY s.name, w.ward_code
 SETTINGS do_not_merge_across_partitions_select_final = 1;

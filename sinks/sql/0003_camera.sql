@@ -48,5 +48,6 @@ SELECT
     if(empty(ranks), NULL, least(speeds.1[arrayFirstIndex(r -> r * 100 >= ranks[-1] * 85, ranks)], max(w.speed_max)) / 1000) AS speed_p85,
     countIf(w.late_id != 0) AS late_events
 FROM camera_windows AS w FINAL
+WHERE w.events > 0
 GROUP BY window_start, window_seconds, camera_id, ward_code, kind, object_class, violation_code, direction
 SETTINGS do_not_merge_across_partitions_select_final = 1;

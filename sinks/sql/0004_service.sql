@@ -49,5 +49,6 @@ SELECT
     if(empty(ranks), NULL, least(durations.1[arrayFirstIndex(r -> r * 100 >= ranks[-1] * 95, ranks)], max(w.duration_max)) / 1000) AS duration_p95_s,
     countIf(w.late_id != 0) AS late_events
 FROM service_windows AS w FINAL
+WHERE w.events > 0
 GROUP BY window_start, window_seconds, office_code, ward_code, procedure_code, channel, action
 SETTINGS do_not_merge_across_partitions_select_final = 1;

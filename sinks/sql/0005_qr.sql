@@ -35,5 +35,6 @@ SELECT
     sum(w.amount_vnd) AS amount_vnd,
     countIf(w.late_id != 0) AS late_events
 FROM qr_windows AS w FINAL
+WHERE w.events > 0
 GROUP BY window_start, window_seconds, merchant_id, merchant_category, ward_code, provider
 SETTINGS do_not_merge_across_partitions_select_final = 1;
