@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sinks.clickhouse import Server, Session
-from sinks.letters import NUMBER, QUOTED, QUOTES, Action, Group, Letter, Place, Selection
+from sinks.letters import NUMBER, NUMBERS, QUOTED, QUOTES, Action, Group, Letter, Place, Selection
 
 _PLACE = ("topic", "partition", "offset", "`index`", "epoch")
 _COLUMNS = (
@@ -12,7 +12,7 @@ _COLUMNS = (
     "if(state = 'open', 0, toUnixTimestamp64Milli(acted_at))", "note", "sent", "sent_partition",
 )  # fmt: skip
 _ACTION = ("topic", "partition", "epoch", "offset", "index", "at", "state", "note", "sent", "sent_partition")
-_SHAPE = "replaceRegexpAll(replaceRegexpAll(reason, %(quoted)s, %(quotes)s), %(number)s, '#')"
+_SHAPE = "replaceRegexpAll(replaceRegexpAll(reason, %(quoted)s, %(quotes)s), %(number)s, %(numbers)s)"
 _ORDER = "append_time, topic, partition, offset, `index`, epoch"
 
 
@@ -48,7 +48,7 @@ class ClickHouseLetters:
             f"FROM dead_letter_states WHERE {where} "
             "GROUP BY stream, field, shape ORDER BY letters DESC, stream, field, shape LIMIT %(limit)s"
         )
-        patterns = {"quoted": QUOTED, "quotes": QUOTES, "number": NUMBER, "limit": limit}
+        patterns = {"quoted": QUOTED, "quotes": QUOTES, "number": NUMBER, "numbers": NUMBERS, "limit": limit}
         rows = self._reads.query("dead_letter_states", sql, {**params, **patterns})
         return [
             Group(stream, field, reason, letters, first, last, Place(*example))

@@ -13,7 +13,9 @@ OPEN, REPLAYING, REPLAYED, DISCARDED = STATES = ("open", "replaying", "replayed"
 UNSETTLED = (OPEN, REPLAYING)
 
 # what makes two reasons differ that are the same mistake: numbers, and what a message held
-NUMBER, QUOTED, QUOTES = r"[0-9][0-9.,]*", r"\B'[^']*'\B", "'…'"
+QUOTED, QUOTES = r"\B'[^']*'\B", "'…'"
+# not the 8 of UTF-8
+NUMBER, NUMBERS = r"(^|[^\w-])-?[0-9][0-9.,]*", r"\1#"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -119,4 +121,4 @@ class Letters(Protocol):
 
 def shape(reason: str) -> str:
     """A reason without what differs from letter to letter."""
-    return re.sub(NUMBER, "#", re.sub(QUOTED, QUOTES, reason, flags=re.ASCII))
+    return re.sub(NUMBER, NUMBERS, re.sub(QUOTED, QUOTES, reason, flags=re.ASCII), flags=re.ASCII)

@@ -145,12 +145,12 @@ def test_groups_are_of_one_mistake(box: Box) -> None:
         )
     )
     box.put(dead(4, "must be one of person, not 'xe bò'"), dead(5, "must be one of person, not 'tractor'"))
-    box.put(dead(6), spec=QR)
+    box.put(dead(6, "not UTF-8 at byte 3"), spec=QR)
     ahead = "# s ahead of the broker's time: check the device's clock"
     assert box.letters.groups(ALL, 9) == [
         Group("camera", "t", ahead, 3, T0_MS + 1000, T0_MS + 3000, place(3)),
         Group("camera", "kind", "must be one of person, not '…'", 2, T0_MS + 4000, T0_MS + 5000, place(5)),
-        Group("qr", "kind", "missing", 1, T0_MS + 6000, T0_MS + 6000, place(6, topic=QR.topic)),
+        Group("qr", "kind", "not UTF-8 at byte #", 1, T0_MS + 6000, T0_MS + 6000, place(6, topic=QR.topic)),
     ]
     assert [group.letters for group in box.letters.groups(replace(ALL, stream="camera"), 1)] == [3]
 
@@ -208,3 +208,4 @@ def test_the_shape_of_a_reason() -> None:
     """Numbers and quoted values go, words and apostrophes stay."""
     assert shape("1,234.5 s ahead of the broker's time") == "# s ahead of the broker's time"
     assert shape("not 'a b', not 'c'") == "not '…', not '…'"
+    assert shape("-3 below 0, byte 12 is not UTF-8") == "# below # byte # is not UTF-8"
