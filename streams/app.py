@@ -9,6 +9,7 @@ from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
+from faust.tables.manager import TableManager
 from yarl import URL
 
 from streams.config import WorkerConfig
@@ -68,6 +69,17 @@ class OwnSettings(faust.Settings):  # type: ignore[misc] # Faust has no types he
         """No setting comes from the environment."""
 
 
+class NoTables(TableManager):  # type: ignore[misc] # Faust has no types here
+    """Windows are not Faust's: its start waits a second for tables to be declared."""
+
+    logger = QUIET
+
+    async def on_start(self) -> None:
+        """As Faust's own, at once."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class SongloApp(faust.App):  # type: ignore[misc] # Faust has no types here
     """A Faust app that keeps nothing on disk."""
 
@@ -93,6 +105,7 @@ def build_app(runtime: Runtime, specs: Sequence[StreamSpec]) -> SongloApp:
         version=1,
         id_format="{id}",
         ConsumerScheduler=PollScheduler,
+        TableManager=NoTables,
         # both count polls of a partition, not messages
         stream_buffer_maxsize=4,
         broker_max_poll_records=config.poll_batches,

@@ -1,12 +1,14 @@
 """Songlo under the bench: a worker for one topic, in a database of its own."""
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import orjson
@@ -20,6 +22,7 @@ from streams.registry import load_streams
 from streams.spec import StreamSpec
 
 STREAM = "camera"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 
@@ -93,12 +96,20 @@ def windows_csv(target: Target) -> Iterator[bytes]:
 class Worker:
     """One worker process. A context manager; leaving it stops the worker."""
 
-    def __init__(self, target: Target, work: Path, number: int = 0, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        target: Target,
+        work: Path,
+        number: int = 0,
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] = NOTHING,
+    ) -> None:
         self.target = target
         self.log = work / f"worker-{number}.log"
         self._status = work / f"worker-{number}.json"
         self._began = work / f"worker-{number}.began"
         self._prefix = prefix
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -114,6 +125,7 @@ class Worker:
                 stdout=out,
                 stderr=out,
                 cwd=ROOT,
+                env={**os.environ, **self._environment},
             )
         return self
 
@@ -133,13 +145,15 @@ class Worker:
             raise WorkerError("the worker was not started")
         return self._process.pid
 
+    def kill(self) -> None:
+        """End it as kill -9 does; its log and status stay."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
     def status(self) -> dict[str, Any]:
         """What the worker last said of itself; {} before it said anything."""
-        try:
-            told = json.loads(self._status.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        return dict(told)
+        return read_status(self._status)
 
     def began(self) -> tuple[float, float]:
         """Processor seconds used, and the monotonic clock, when the worker had not yet read an event."""
@@ -166,6 +180,14 @@ class Worker:
             if time.monotonic() > deadline:
                 raise WorkerError(f"the worker {otherwise} after {seconds:.0f} s{last_lines(self.log)}")
             time.sleep(LOOK_SECONDS)
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """What a worker last said of itself; {} before it said anything."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
 
 
 def wait_stored(target: Target, events: int, seconds: float, look_seconds: float = LOOK_SECONDS) -> None:

@@ -13,6 +13,7 @@ from sinks.clickhouse import Server
 from sinks.store import ClickHouseSink
 from streams.app import run_worker
 from streams.config import WorkerConfig
+from streams.core.rules import Rules
 from streams.core.values import Progress
 
 
@@ -44,6 +45,7 @@ def main() -> int:
     config = WorkerConfig(
         brokers=tuple(a.brokers.split(",")),
         group=a.database,
+        rules=Rules(disorder_ms=settings.disorder_seconds * 1000),
         flush_ms=a.flush_ms,
         status_path=a.status,
         log_level="WARNING",

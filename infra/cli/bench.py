@@ -9,6 +9,7 @@ import click
 
 from infra.bench import latency as latencies
 from infra.bench import scale as scales
+from infra.bench import start as starts
 from infra.bench import write as writes
 from infra.bench.compare import Result, compare
 from infra.bench.contenders import choose
@@ -140,6 +141,17 @@ def write(settings: Settings, seconds: int, keys: int, as_json: bool) -> None:
     with ground(settings) as here:
         found = writes.measure(seconds, keys, here, say)
     show(found, writes.lines(found), as_json)
+
+
+@command.command()
+@runs_option(5)
+@json_option
+@pass_settings
+def start(settings: Settings, runs: int, as_json: bool) -> None:
+    """From a worker's start to ready, and to where a killed one had come."""
+    with ground(settings) as here:
+        found = starts.measure(runs, here, say)
+    show(found, starts.lines(found), as_json)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import faust
 import pytest
 from faust.app.base import App
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
@@ -48,6 +49,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (driver.AIOKafkaConsumerThread._fetch_records, "39a2c6c79fc1"),
         (driver.ConsumerRebalanceListener.on_partitions_assigned, "1c1f8406ad36"),
         (driver.Consumer._to_message, "7c24f6511b2f"),
+        (TableManager.on_start, "365dd25fbc0e"),
+        (TableManager._update_channels, "88e3941facc9"),
         (Recovery._resume_streams, "d986a6710c1a"),
         (App.on_stop, "bfe5a933defb"),
         (App._stop_consumer, "55854a5de12c"),
