@@ -181,9 +181,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
     async def _log_bounds(self, counted_ms: Mapping[TP, int]) -> dict[Partition, LogBounds]:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
         wanted = {driver.ensure_aiokafka_TP(tp): ms + 1 for tp, ms in counted_ms.items()}
-        starts = await consumer.beginning_offsets(wanted)
-        ends = await consumer.end_offsets(wanted)
-        news = await consumer.offsets_for_times(wanted)
+        # at once: a fetch that is under way holds up the answers to each of them by half a second
+        starts, ends, news = await asyncio.gather(
+            consumer.beginning_offsets(wanted),
+            consumer.end_offsets(wanted),
+            consumer.offsets_for_times(wanted),
+        )
         return {
             (tp.topic, tp.partition): LogBounds(starts[tp], ends[tp], news[tp].offset if news[tp] else None)
             for tp in wanted

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 # how soon a worker hears of a pause or a resume, and how often it says that a stream is paused
 LOOK_S, REMIND_S = 2.0, 300.0
-# how often, and after how many seconds, a store that seems set back is asked again
-DOUBTS, DOUBT_S = 5, 1.0
+# how often a store that seems set back is asked again
+DOUBTS = 5
 
 Guard = Callable[[], bool]
 
@@ -59,6 +59,9 @@ class Flusher:
                 return False
             self._runtime.reach("stop.before_flush")
             await flush(self._runtime, self._consumer, self._too_late)
+        except WorkerStop as error:
+            self._runtime.fail(error)
+            return False
         except SinkError as error:
             log.warning("the last flush did not end (%s): the next start replays it", error)
             return False
@@ -92,7 +95,7 @@ class Flusher:
             runtime.hear(await runtime.sink_thread.call(runtime.sink.breakers))
             for spec in runtime.partitions.specs:
                 check = partial(check_not_set_back, runtime.sink, spec, runtime.stored_of(spec.topic))
-                await _sure(partial(runtime.sink_thread.call, check))
+                await _sure(runtime, partial(runtime.sink_thread.call, check))
         if now >= self._remind_at:
             self._remind_at = now + REMIND_S
             runtime.remind()
@@ -113,6 +116,8 @@ async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> None:
     runtime.make_room()
     if by_stream:
         runtime.reach("flush.captured")
+        # after the fetches of what was captured, and before any of it is stored
+        await runtime.identities.check({captured[0].spec.topic for captured in by_stream.values()})
     for group in by_stream.values():
         await _flush_stream(runtime, group[0].spec, group, give_up)
     if runtime.uncommitted:
@@ -130,14 +135,14 @@ async def _flush_stream(runtime: Runtime, spec: StreamSpec, group: list[Captured
     settled = await insist(partial(settle, sink, captured), f"late events of {spec.name}", give_up)
     must_have = runtime.stored_of(spec.topic)
     write = partial(store, sink, spec, settled, runtime.reach, must_have)
-    await _sure(partial(insist, write, f"windows of {spec.name}", give_up))
+    await _sure(runtime, partial(insist, write, f"windows of {spec.name}", give_up))
     for changes in settled:
         progress = changes.progress
         runtime.stored[progress.topic, progress.partition] = progress.version
         runtime.uncommitted[progress.topic, progress.partition] = progress.next_offset
 
 
-async def _sure(ask: Callable[[], Awaitable[None]]) -> None:
+async def _sure(runtime: Runtime, ask: Callable[[], Awaitable[None]]) -> None:
     """Ask, and ask again: a replica that lags may seem set back for a moment. Raises SinkSetBack."""
     for doubts in range(DOUBTS + 1):
         try:
@@ -146,7 +151,7 @@ async def _sure(ask: Callable[[], Awaitable[None]]) -> None:
             if doubts == DOUBTS:
                 raise
             log.warning("looking again: %s", error)
-            await asyncio.sleep(DOUBT_S)
+            await asyncio.sleep(runtime.config.doubt_ms / 1000 / DOUBTS)
         else:
             return
 

@@ -31,6 +31,7 @@ async def live(runtime: Runtime, build: Callable[[], Any], deadline: Deadline) -
         runtime.fail(error)
     deadline.start(runtime.exit_code)
     runtime.tell("stopping")
+    await runtime.identities.close()
     with suppress(TimeoutError):
         await asyncio.wait_for(runtime.sink_thread.call(runtime.sink.close), CLOSE_S)
     log.info("stopped, exit code %d", runtime.exit_code)

@@ -15,8 +15,8 @@ from streams.sink import Sink, SinkError, SinkUnavailable
 
 log = logging.getLogger(__name__)
 
-# a broker that has just come back may report a log end of before for a moment
-DOUBTS, DOUBT_S = 10, 1.0
+# looks at a log that seems cut: a broker that has just come back may report an end of before for a moment
+DOUBTS = 5
 
 
 async def take_on(runtime: Runtime, consumer: Consumer, outdated: Callable[[], bool]) -> None:
@@ -77,6 +77,9 @@ async def load(
     for p in missing:
         runtime.stored.pop(p, None)
     runtime.stored |= {p: progress.version for p, progress in stored.items()}
+    # before the bounds: what is recreated after that is another topic than the one remembered
+    runtime.identities.keep({topic for topic, _ in runtime.positions()})
+    await runtime.identities.check({topic for topic, _ in missing})
     counted_ms = {p: stored[p].max_append_ms if p in stored else 0 for p in missing}
     for doubts in range(DOUBTS + 1):
         log_bounds = await bounds(consumer, counted_ms, unwanted)
@@ -89,7 +92,7 @@ async def load(
             if doubts == DOUBTS or unwanted():
                 raise
             log.warning("looking again: %s", error)
-            await asyncio.sleep(DOUBT_S)
+            await asyncio.sleep(runtime.config.doubt_ms / 1000 / DOUBTS)
     raise AssertionError("the last doubt raises")
 
 
@@ -133,7 +136,7 @@ async def seek_again(runtime: Runtime, consumer: Consumer) -> None:
             break
         if doubts == DOUBTS:
             raise _cut(lost[0], held[lost[0]], log_bounds[lost[0]])
-        await asyncio.sleep(DOUBT_S)
+        await asyncio.sleep(runtime.config.doubt_ms / 1000 / DOUBTS)
     await consumer.perform_seek()
 
 

@@ -10,6 +10,7 @@ from streams.core.breaker import Breaker, Limit
 from streams.delivery.breakers import Breakers
 from streams.delivery.errors import WorkerStop
 from streams.delivery.failpoints import Reach
+from streams.delivery.identity import Identities
 from streams.delivery.partitions import Partition, Partitions
 from streams.delivery.sink_thread import SinkThread
 from streams.delivery.status import write_status
@@ -45,6 +46,7 @@ class Runtime:
         self.stored: dict[Partition, int] = {}
         # positions that Kafka has not taken yet
         self.uncommitted: dict[Partition, int] = {}
+        self.identities = Identities(config)
         self.urgent = asyncio.Event()
         self.stopping = asyncio.Event()
         self.failure: Exception | None = None
