@@ -53,10 +53,11 @@ class Times:
     window_s: int = 60
     disorder_s: int = 120
     skew_s: int = 300
-    flush_ms: int = 300
-    session_ms: int = 2500
-    metadata_ms: int = 2000
-    clickhouse_s: int = 3
+    flush_ms: int = 100
+    session_ms: int = 1000
+    metadata_ms: int = 1000
+    clickhouse_s: int = 1
+    doubt_s: int = 1
 
 
 class Rig:
@@ -139,6 +140,7 @@ class Rig:
             "SONGLO_FLUSH_MS": str(times.flush_ms),
             "SONGLO_SESSION_MS": str(times.session_ms),
             "SONGLO_METADATA_MS": str(times.metadata_ms),
+            "SONGLO_DOUBT_SECONDS": str(times.doubt_s),
         }
         worker = Worker(self._nursery, name, self.directory / "workers", environ)
         self.workers.append(worker)

@@ -80,7 +80,14 @@ def run(order: Order, home: Path, cache: Path, say: Say) -> Report:
     with (
         Stack(home, cache=cache) as stack,
         Nursery() as nursery,
-        Rig(stack, nursery, home, partitions=PARTITIONS, times=Times(session_ms=3000), by_row=False) as rig,
+        Rig(
+            stack,
+            nursery,
+            home,
+            partitions=PARTITIONS,
+            times=Times(flush_ms=300, session_ms=3000, metadata_ms=2000, clickhouse_s=3, doubt_s=10),
+            by_row=False,
+        ) as rig,
     ):
         try:
             _run(order, rig, stack, report, say)

@@ -16,8 +16,11 @@ from tests.support import kafka
 PARTITIONS = 3
 SHORT_SEEDS = 2
 
+HOUR_MS = 3_600_000
+
 NewRig = Callable[..., Rig]
 Mischief = Callable[..., Traffic]
+Flood = Callable[[int], Traffic]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -85,3 +88,9 @@ def traffic() -> Mischief:
         return Traffic(Plan(seed=seed, messages=messages, **plan))
 
     return make
+
+
+@pytest.fixture
+def flood(traffic: Mischief) -> Flood:
+    """Makes traffic that does not end before its feed is stopped."""
+    return lambda seed: traffic(seed, 100_000, span_ms=40 * HOUR_MS, leaps=40)

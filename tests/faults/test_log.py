@@ -5,7 +5,7 @@ import signal
 import time
 from random import Random
 
-from infra.chaos.log import Place, read_log
+from infra.chaos.log import Place, Record, read_log
 from infra.chaos.oracle import Oracle
 from infra.chaos.rig import Rig, eventually
 from infra.chaos.stored import stored_totals
@@ -17,7 +17,7 @@ from infra.topics import apply, plan
 from infra.windows import rows
 from streams.app import EXIT_HELP
 from streams.registry import load_streams
-from tests.faults.conftest import PARTITIONS, Mischief
+from tests.faults.conftest import PARTITIONS, Flood, Mischief, NewRig
 from tests.support import kafka
 
 CAMERA = "camera.events"
@@ -32,15 +32,17 @@ def restart_broker(stack: Stack, number: signal.Signals) -> None:
     eventually(lambda: broker_answers(port), timeout_s=60)
 
 
-def test_the_broker_restarts(rig: Rig, stack: Stack, traffic: Mischief, seed: int, pace: float) -> None:
+def test_the_broker_restarts(new_rig: NewRig, stack: Stack, flood: Flood, seed: int, pace: float) -> None:
     """SIGTERM and kill -9 of the broker under load: workers rejoin and go on, unaided."""
     rng = Random(seed)
+    # a log that has lost what was never flushed to disk is no news here
+    rig = new_rig(doubt_s=10)
     workers = rig.start_workers(2)
-    feed = rig.feed(traffic(seed, 4000), rate=500)
+    feed = rig.feed(flood(seed), rate=500)
     for number in rng.sample([signal.SIGTERM, signal.SIGKILL], 2) * (5 if pace == 1 else 1):
-        time.sleep(rng.uniform(0.5, 3))
+        time.sleep(rng.uniform(0.5, 5) * pace)
         restart_broker(stack, number)
-    feed.join()
+    feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
     assert all(worker.alive for worker in workers)
@@ -51,10 +53,10 @@ def test_commits_are_deleted_or_set_elsewhere(rig: Rig, traffic: Mischief, seed:
     rng = Random(seed)
     (worker,) = rig.start_workers(1)
     for change in rng.sample(["deleted", "back", "forward"], 3):
-        rig.feed(traffic(rng.randrange(1 << 30), 700, name=change)).join()
+        rig.feed(traffic(rng.randrange(1 << 30), 400, name=change)).join()
         rig.wait_caught_up()
         worker.terminate()
-        rig.feed(traffic(rng.randrange(1 << 30), 300, name=f"{change}-after")).join()
+        rig.feed(traffic(rng.randrange(1 << 30), 200, name=f"{change}-after")).join()
         with Admin(rig.stack.brokers) as admin:
             starts, ends = admin.starts(rig.topics), admin.ends(rig.topics)
         if change == "deleted":
@@ -122,25 +124,17 @@ def test_the_log_is_cut_under_a_running_worker(rig: Rig, traffic: Mischief, seed
     expect_help(worker.log.read_text(), place, "--accept-gap")
 
 
-def test_a_topic_is_recreated(rig: Rig, traffic: Mischief, seed: int) -> None:
-    """Loud stop that names the epoch; under the next epoch the new log counts beside the old one."""
-    (worker,) = rig.start_workers(1)
-    rig.feed(traffic(seed, 1500)).join()
-    rig.wait_caught_up()
-    known = list(read_log(rig.stack.brokers, rig.topics))
-    running = seed % 2 == 0
-    if not running:
-        worker.terminate()
+def recreate(rig: Rig) -> None:
+    """Delete the cameras' topic and create it again, empty."""
     kafka.delete(rig.stack.brokers, [CAMERA])
     with Admin(rig.stack.brokers) as admin:
         specs = load_streams().values()
         apply(admin, plan(specs, admin.topics([s.topic for s in specs]), rig.settings), 1)
-    rig.feed(traffic(seed, 600, name="new")).join()
-    if not running:
-        worker.start()
-    assert worker.wait(60) == EXIT_HELP
-    expect_help(worker.log.read_text(), (CAMERA, 0), "SONGLO_EPOCH")
-    worker.start(epoch=1)
+
+
+def goes_on_under_the_next_epoch(rig: Rig, known: list[Record]) -> None:
+    """The worker starts, and the new log counts beside the old one, of which `known` are the records."""
+    rig.workers[0].start(epoch=1)
     # offsets of the old log lie beyond the new one's end
     epochs = f"SELECT groupUniqArray(epoch) AS all FROM progress FINAL WHERE topic = '{CAMERA}'"
     eventually(lambda: rows(rig.server, epochs) == [{"all": [1]}])
@@ -154,15 +148,59 @@ def test_a_topic_is_recreated(rig: Rig, traffic: Mischief, seed: int) -> None:
     assert_whole(rig, oracle)
 
 
-def test_partitions_are_added_under_load(rig: Rig, traffic: Mischief, seed: int) -> None:
+def test_a_topic_is_recreated(rig: Rig, traffic: Mischief, seed: int) -> None:
+    """Loud stop that names the epoch; under the next epoch the new log counts beside the old one."""
+    (worker,) = rig.start_workers(1)
+    rig.feed(traffic(seed, 1000)).join()
+    rig.wait_caught_up()
+    known = list(read_log(rig.stack.brokers, rig.topics))
+    running = seed % 2 == 0
+    if not running:
+        worker.terminate()
+    recreate(rig)
+    rig.feed(traffic(seed, 400, name="new")).join()
+    if not running:
+        worker.start()
+    assert worker.wait(60) == EXIT_HELP
+    assert CAMERA in worker.log.read_text()
+    assert "SONGLO_EPOCH" in worker.log.read_text()
+    goes_on_under_the_next_epoch(rig, known)
+
+
+def test_a_topic_is_recreated_and_outgrows_the_position(
+    new_rig: NewRig, stack: Stack, traffic: Mischief, seed: int
+) -> None:
+    """A worker that looks when the new log is longer than the old one tells them apart all the same."""
+    # offsets from 0 on: the tests before have left the topics empty, but not new
+    kafka.delete(stack.brokers, [CAMERA])
+    # woken as a member of its group, and as one that has been expelled
+    rig = new_rig(session_ms=(1000, 30_000)[seed % 2])
+    (worker,) = rig.start_workers(1)
+    rig.feed(traffic(seed, 300)).join()
+    rig.wait_caught_up()
+    known, reached = list(read_log(rig.stack.brokers, rig.topics)), rig.positions()
+    worker.stop()
+    recreate(rig)
+    rig.feed(traffic(seed, 1500, name="new")).join()
+    with Admin(rig.stack.brokers) as admin:
+        ends = admin.ends([CAMERA])
+    assert all(end > reached[place] for place, end in ends.items())
+    worker.wake()
+    assert worker.wait(60) == EXIT_HELP
+    assert CAMERA in worker.log.read_text()
+    assert "SONGLO_EPOCH" in worker.log.read_text()
+    goes_on_under_the_next_epoch(rig, known)
+
+
+def test_partitions_are_added_under_load(rig: Rig, traffic: Mischief, flood: Flood, seed: int) -> None:
     """New partitions are read from their start, by whoever gets them."""
     rig.start_workers(2)
-    feed = rig.feed(traffic(seed, 3000), rate=500)
-    time.sleep(Random(seed).uniform(0.5, 2))
+    feed = rig.feed(flood(seed), rate=500)
+    time.sleep(Random(seed).uniform(0.2, 1))
     kafka.grow(rig.stack.brokers, CAMERA, PARTITIONS + 2)
     # a producer that knows them from its start
     rig.feed(traffic(seed, 1000, name="after", partitions=PARTITIONS + 2)).join()
-    feed.join()
+    feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
     assert len({place for place in rig.positions() if place[0] == CAMERA}) == PARTITIONS + 2

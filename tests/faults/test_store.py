@@ -11,7 +11,7 @@ from random import Random
 from infra.chaos.rig import Rig, eventually
 from infra.local.engine import engine_answers
 from infra.local.stack import Stack
-from tests.faults.conftest import Mischief
+from tests.faults.conftest import Flood
 
 WINDOWS = ("camera_windows", "service_windows", "qr_windows")
 TABLES = (*WINDOWS, "pane_ids", "late_events", "dead_letters", "progress")
@@ -43,14 +43,14 @@ def frozen(stack: Stack, *acts: Callable[[], object]) -> None:
 
 
 def test_away_at_start_under_load_and_at_an_assignment(
-    rig: Rig, stack: Stack, traffic: Mischief, seed: int, pace: float
+    rig: Rig, stack: Stack, flood: Flood, seed: int, pace: float
 ) -> None:
     """A worker waits for ClickHouse whenever it is away, and goes on unaided when it is back."""
     first, second = rig.worker(), rig.worker()
-    outage_s = 60 if pace == 1 else 3
+    outage_s = 60 if pace == 1 else 1
     rig.proxies[first.name].behave("refuse")
     first.start()
-    feed = rig.feed(traffic(seed, 4000), rate=500)
+    feed = rig.feed(flood(seed), rate=500)
     eventually(lambda: first.said("ClickHouse"))
     rig.proxies[first.name].behave("pass")
     first.wait_ready()
@@ -65,7 +65,7 @@ def test_away_at_start_under_load_and_at_an_assignment(
     for proxy in rig.proxies.values():
         proxy.behave("pass")
     second.wait_ready()
-    feed.join()
+    feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
     assert first.alive
@@ -73,61 +73,61 @@ def test_away_at_start_under_load_and_at_an_assignment(
 
 
 def test_killed_after_the_insert_and_before_the_answer(
-    rig: Rig, stack: Stack, traffic: Mischief, seed: int
+    rig: Rig, stack: Stack, flood: Flood, seed: int
 ) -> None:
     """What was inserted, but never answered, is inserted again: nothing is counted twice."""
     rng = Random(seed)
     (worker,) = rig.start_workers(1)
     proxy = rig.proxies[worker.name]
-    feed = rig.feed(traffic(seed, 4000), rate=500)
+    feed = rig.feed(flood(seed), rate=500)
     for table in rng.sample(TABLES, 3):
         proxy.spoil_insert(table, "swallow", then=lambda: kill_engine(stack))
         eventually(lambda: proxy.spoilt)
         eventually(lambda: engine_is_back(stack))
         proxy.reset()
-    feed.join()
+    feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
     assert worker.alive
 
 
-def test_answers_that_hang_break_off_or_come_by_half(rig: Rig, traffic: Mischief, seed: int) -> None:
+def test_answers_that_hang_break_off_or_come_by_half(rig: Rig, flood: Flood, seed: int) -> None:
     """A connection that swallows, resets or halves what passes is given up and made anew."""
     rng = Random(seed)
     (worker,) = rig.start_workers(1)
     proxy = rig.proxies[worker.name]
-    feed = rig.feed(traffic(seed, 4000), rate=500)
+    feed = rig.feed(flood(seed), rate=500)
     for answer in ("swallow", "reset", "half"):
         proxy.spoil_insert(rng.choice(TABLES), answer)
         eventually(lambda: proxy.spoilt)
     for _ in range(5):
-        time.sleep(rng.uniform(0, 0.5))
+        time.sleep(rng.uniform(0, 0.2))
         proxy.reset()
     for mode in ("half", "swallow"):
         proxy.behave(mode)
         proxy.reset()
-        time.sleep(rng.uniform(0.5, 2))
+        time.sleep(rng.uniform(0.2, 1.2))
         proxy.behave("pass")
         # what a hole has swallowed is missing on its connections for good
         proxy.reset()
-    feed.join()
+    feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
     assert worker.alive
 
 
 def test_an_older_copy_of_the_data_heals_itself(
-    rig: Rig, stack: Stack, traffic: Mischief, seed: int, tmp_path: Path
+    rig: Rig, stack: Stack, flood: Flood, seed: int, tmp_path: Path
 ) -> None:
     """ClickHouse comes back with the data of a while ago: what is missing is folded again from the log."""
     rng = Random(seed)
     data, copy = stack.home / "data" / "clickhouse", tmp_path / "copy"
     (worker,) = rig.start_workers(1)
-    feed = rig.feed(traffic(seed, 4000), rate=600)
+    feed = rig.feed(flood(seed), rate=600)
     eventually(lambda: sum(rig.positions().values()) > 0)
-    time.sleep(rng.uniform(0.5, 2))
+    time.sleep(rng.uniform(0.2, 1))
     frozen(stack, lambda: shutil.copytree(data, copy, symlinks=True))
-    time.sleep(rng.uniform(1, 2))
+    time.sleep(rng.uniform(0.5, 1))
     goes_on = seed % 2 == 0
     if not goes_on:
         worker.terminate()
@@ -139,15 +139,15 @@ def test_an_older_copy_of_the_data_heals_itself(
         # it notices that what it has stored is gone, and its supervisor starts it again
         assert worker.wait(30) == 1
     worker.start()
-    feed.join()
+    feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
 
 
-def test_a_full_disk_is_waited_for(rig: Rig, stack: Stack, traffic: Mischief, seed: int) -> None:
+def test_a_full_disk_is_waited_for(rig: Rig, stack: Stack, flood: Flood, seed: int) -> None:
     """Inserts refused for want of space are tried again until there is some, and the log says so."""
     (worker,) = rig.start_workers(1)
-    feed = rig.feed(traffic(seed, 3000), rate=600)
+    feed = rig.feed(flood(seed), rate=600)
     eventually(rig.positions)
     for table in ("camera_windows", "progress"):
         rig.ask(f"ALTER TABLE {table} MODIFY SETTING {NEEDS} = {10**15}")
@@ -155,7 +155,7 @@ def test_a_full_disk_is_waited_for(rig: Rig, stack: Stack, traffic: Mischief, se
         worker.log.write_bytes(b"")
         time.sleep(1)
         rig.ask(f"ALTER TABLE {table} RESET SETTING {NEEDS}")
-    feed.join()
+    feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
     assert worker.alive
