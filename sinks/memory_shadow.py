@@ -7,7 +7,7 @@ from typing import Any, cast
 from sinks.memory import MemorySink, RowKey
 from streams.core.aggregate import Plan
 from streams.core.rebuild import Correction, Span, Stored, is_replaced
-from streams.core.values import Changes, Progress, Row
+from streams.core.values import Changes, Progress, Row, Rows
 from streams.rebuild import Comparison, Difference, Kind
 from streams.spec import Distribution, StreamSpec
 
@@ -67,7 +67,7 @@ class MemoryShadow:
 
     def swap_in(self) -> None:
         """Put all that was put into the stream's table."""
-        self._sink.put_rows(self._spec, [Changes(p, rows, [], [], []) for p, rows, _ in self._put])
+        self._sink.put_rows(self._spec, [Changes(p, Rows.of(rows), [], [], []) for p, rows, _ in self._put])
 
     def close(self) -> None:
         """Nothing to leave."""

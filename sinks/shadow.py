@@ -10,7 +10,7 @@ from uuid import uuid4
 from sinks.clickhouse import Server, Session
 from sinks.store import ClickHouseSink
 from streams.core.rebuild import Correction, Span, Stored
-from streams.core.values import Changes, Progress, Row
+from streams.core.values import Changes, Progress, Row, Rows
 from streams.rebuild import Comparison, Difference
 from streams.sink import SinkError
 from streams.spec import Distribution, Measure, StreamSpec
@@ -73,7 +73,7 @@ class ClickHouseShadow:
         self._corrections += [(progress, correction) for correction in corrections]
         shadow, rest = replace(self._spec, table=self._made), iter(rows)
         while some := list(islice(rest, PUT_ROWS)):
-            self._sink.put_rows(shadow, [Changes(progress, some, [], [], [])])
+            self._sink.put_rows(shadow, [Changes(progress, Rows.of(some), [], [], [])])
 
     def compare(self, limit: int) -> Comparison:
         """What the stream's view shows, of the log up to where the rebuild ends, against what was put."""

@@ -9,7 +9,7 @@ from typing import Any
 from sinks.batches import batches
 from sinks.clickhouse import RECEIVE_S, External, Server, Session
 from streams.core.breaker import Breaker
-from streams.core.values import Changes, PaneIds, Position, Progress, Row, version_of
+from streams.core.values import Changes, PaneIds, Position, Progress, Rows, version_of
 from streams.spec import StreamSpec
 
 # (partition, window_start_ms)
@@ -81,19 +81,17 @@ class ClickHouseSink:
 
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write window rows, and the late events' own rows, to the stream's table."""
-        rows: list[Row] = []
-        lengths: list[int] = []
-        partitions: list[int] = []
+        columns: list[list[Any]] = [[] for _ in range(len(spec.columns) + 2)]
         for c in changes:
-            before = len(rows)
-            rows += c.rows
-            rows += [late.row for late in c.late]
-            lengths += [c.progress.pane_ms // 1000] * (len(rows) - before)
-            partitions += [c.progress.partition] * (len(rows) - before)
-        columns: list[Sequence[Any]] = [[row[i] for row in rows] for i in range(len(spec.columns))]
+            for rows in (c.rows, Rows.of(late.row for late in c.late)):
+                if not (more := len(rows)):
+                    continue
+                where = [c.progress.pane_ms // 1000] * more, [c.progress.partition] * more
+                for column, values in zip(columns, (*rows.columns, *where), strict=True):
+                    column.extend(values)
         names = (*spec.columns, "window_seconds", "partition")
         for batch in batches(columns[0]):
-            self._session.insert(spec.table, names, _pick([*columns, lengths, partitions], batch))
+            self._session.insert(spec.table, names, _pick(columns, batch))
 
     def put_ids(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write the ids of closed panes."""
@@ -202,4 +200,6 @@ def _pick(columns: Sequence[Sequence[Any]], batch: Sequence[int]) -> list[Sequen
     """The rows of a batch; all of them without a copy."""
     if len(batch) == len(columns[0]):
         return list(columns)
+    if isinstance(batch, range):
+        return [column[batch.start : batch.stop] for column in columns]
     return [[column[i] for i in batch] for column in columns]

@@ -9,7 +9,7 @@ from infra.bench.load import T0_MS, camera_id
 from infra.bench.processes import usage
 from infra.bench.songlo import Target, create_database, drop_database, query, spec_for
 from sinks.store import ClickHouseSink
-from streams.core.values import Changes, Progress, Row
+from streams.core.values import Changes, Progress, Row, Rows
 
 TOPIC = "bench.write"
 PARTITIONS = 6
@@ -70,7 +70,7 @@ def _changes(flush: int, keys: int) -> list[Changes]:
         first = flush * ROWS_PER_FLUSH + partition * per
         rows = [_row(n, keys) for n in range(first, first + per)]
         progress = Progress("camera", TOPIC, partition, next_offset=first + per)
-        changes.append(Changes(progress, rows, [], [], []))
+        changes.append(Changes(progress, Rows.of(rows), [], [], []))
     return changes
 
 

@@ -25,6 +25,7 @@ from streams.core.values import (
     Progress,
     RecordBatch,
     Row,
+    Rows,
     version_of,
 )
 from streams.core.window import pane_start
@@ -136,10 +137,10 @@ class PartitionState:
         """The first offset of any open pane; the position when none is."""
         return min((pane.first_offset for pane in self._panes.values()), default=self.position)
 
-    def _take_waiting(self) -> tuple[list[Row], list[ClosedPane]]:
+    def _take_waiting(self) -> tuple[Rows, list[ClosedPane]]:
         """The rows and the closed panes that wait; nothing of them waits any more."""
         closed = self._closed
-        rows = [self._row(pane.start_ms, key, total, 0) for pane, key, total in self._waiting]
+        rows = Rows.of(self._row(pane.start_ms, key, total, 0) for pane, key, total in self._waiting)
         for _, _, total in self._waiting:
             total.waiting = False
         self._waiting, self._closed = [], []

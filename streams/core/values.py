@@ -1,8 +1,9 @@
 """The values that cross the seams of the core, all times in epoch milliseconds unless a name says seconds."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 OFFSET_BITS = 48
 
@@ -71,6 +72,34 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Window rows by columns, as they travel to the store; a sequence of `Row` to all others.
+
+    `columns` are in the order of `StreamSpec.columns`, or none where there are no rows.
+    """
+
+    columns: Sequence[Sequence[object]] = ()
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> "Rows":
+        """The same rows by columns."""
+        return cls(tuple(map(list, zip(*rows, strict=True))))
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """The start of each row's window in epoch seconds."""
+        return cast(Sequence[int], self.columns[0]) if self.columns else ()
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.columns[0]) if self.columns else 0
+
+    def __iter__(self) -> Iterator[Row]:
+        """Row by row."""
+        return zip(*self.columns, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedPane:
     """The ids of a pane that the watermark has closed: sorted 64-bit hashes (`array('Q')`)."""
 
@@ -124,7 +153,7 @@ class Changes:
     """
 
     progress: Progress
-    rows: list[Row]
+    rows: Rows
     closed: list[ClosedPane]
     late: list[LateEvent]
     dead: list[DeadLetter]

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import POINTER, byref, c_int64, c_void_p, cast, string_at
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, pairwise
 from typing import Any
 
 from schemas.codec import Bundle
@@ -21,7 +21,7 @@ from streams.core.pane import Pane, id_hash
 from streams.core.partition import NO_PANE, PartitionState
 from streams.core.records import CorruptBatch, pack
 from streams.core.rules import Rules
-from streams.core.values import OFFSET_BITS, ClosedPane, PackedBatch, Position, Progress, RecordBatch, Row
+from streams.core.values import OFFSET_BITS, ClosedPane, PackedBatch, Position, Progress, RecordBatch, Rows
 from streams.core.window import pane_start
 from streams.native.library import CORRUPT, HANDED_OVER, LATE, TOO_EARLY, Library, Shared
 from streams.native.tables import stream_table, used_fields
@@ -149,9 +149,9 @@ class NativePartitionState(PartitionState):
     def _ids_waiting(self) -> int:
         return int(self._shared.closed_ids)
 
-    def _take_waiting(self) -> tuple[list[Row], list[ClosedPane]]:
+    def _take_waiting(self) -> tuple[Rows, list[ClosedPane]]:
         with _collector_paused():
-            rows = self._rows() if self._shared.waiting else []
+            rows = self._rows() if self._shared.waiting else Rows()
         closed = [self._closed_pane(i) for i in range(self._shared.closed)]
         self._library.flushed(self._state)
         return rows, closed
@@ -162,7 +162,7 @@ class NativePartitionState(PartitionState):
         copy.frombytes(string_at(ids, count * copy.itemsize))
         return ClosedPane(start_ms.value, copy)
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> Rows:
         """The waiting rows: fold.c writes them as columns, which cost a tenth of values read one by one."""
         spec, count = self._spec, self._shared.waiting
         sizes = array("q", bytes(8 * (len(spec.dimensions) + len(spec.measures))))
@@ -179,7 +179,7 @@ class NativePartitionState(PartitionState):
         starts, names = next(rest).tolist(), [_split(next(rest)) for _ in spec.dimensions]
         epoch = self._stored.epoch << OFFSET_BITS
         versions, events = [epoch | offset for offset in next(rest)], next(rest).tolist()
-        totals: list[list[Any]] = []
+        totals: list[list[Any]] = [[0] * count, versions, events]
         for measure in spec.measures:
             if not isinstance(measure, Sum):
                 totals.append(next(rest).tolist())
@@ -191,7 +191,7 @@ class NativePartitionState(PartitionState):
                 buckets, weights = next(rest).tolist(), next(rest).tolist()
                 totals.append([buckets[a:b] for a, b in pairwise(ends)])
                 totals.append([weights[a:b] for a, b in pairwise(ends)])
-        return list(zip(starts, *names, repeat(0), versions, events, *totals, strict=False))
+        return Rows((starts, *names, *totals))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from sinks.clickhouse import Server
 from sinks.memory import MemorySink
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
-from streams.core.values import Changes, ClosedPane
+from streams.core.values import Changes, ClosedPane, Rows
 from tests.support.clickhouse import T0_S, HasClickHouse, ask, camera_row, changes, late, new_database
 
 PARTITIONS, PANES = range(3), range(2)
@@ -80,7 +80,7 @@ def test_both_sinks_tell_the_same(sink: tuple[Server, ClickHouseSink], written: 
 
 def own(flush: Changes, name: str) -> Changes:
     """The same flush for a topic and a camera of this example."""
-    rows = [(row[0], name, *row[2:]) for row in flush.rows]
+    rows = Rows.of((row[0], name, *row[2:]) for row in flush.rows)
     events = [replace(e, row=(e.row[0], name, *e.row[2:])) for e in flush.late]
     return replace(flush, progress=replace(flush.progress, topic=name), rows=rows, late=events)
 

@@ -96,5 +96,5 @@ def test_an_accepted_gap_closes_every_pane_that_may_be_open() -> None:
     state.fold(RecordBatch(500, 501, 1_700_000_130_000, [event]))
     changes = state.capture()
     assert changes is not None
-    assert changes.rows == []
+    assert not changes.rows
     assert [late.event_id for late in changes.late] == ["e"]

@@ -4,7 +4,7 @@ import pytest
 
 from sinks.memory import MemorySink
 from streams.catalog.camera import SPEC
-from streams.core.values import Changes, Progress
+from streams.core.values import Changes, Progress, Rows
 from streams.delivery.failpoints import pass_by
 from streams.flush import store
 from streams.sink import SinkSetBack
@@ -12,7 +12,7 @@ from streams.sink import SinkSetBack
 
 def flushed(next_offset: int) -> list[Changes]:
     """A flush of partition 0 that comes to this offset."""
-    return [Changes(Progress(SPEC.name, SPEC.topic, 0, next_offset=next_offset), [], [], [], [])]
+    return [Changes(Progress(SPEC.name, SPEC.topic, 0, next_offset=next_offset), Rows(), [], [], [])]
 
 
 @pytest.mark.parametrize("found", [None, 40], ids=["nothing", "an older copy"])

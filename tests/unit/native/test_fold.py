@@ -140,4 +140,4 @@ def test_wide_sums_are_exact() -> None:
     state.fold(RecordBatch(0, len(values), T0_MS, values))
     changes = state.capture()
     assert changes is not None
-    assert changes.rows[0][-1] == 5000 * (2**53 - 1) > 2**64
+    assert changes.rows.columns[-1][0] == 5000 * (2**53 - 1) > 2**64
