@@ -54,6 +54,10 @@ static int64_t scan_bundle(state *s, const uint8_t *data, int64_t size, const re
         if (!p) return -1;
         p = spaces(p, end);
     } while (p < end && *p == ',');
+    for (size_t i = 0; i < n; i++) { /* they may have moved while there were more and more of them */
+        event *e = event_at(s, s->bundle, i);
+        e->key = key_of(s, e);
+    }
     return p < end && *p == ']' && spaces(p + 1, end) == end ? (int64_t)n : -1;
 }
 

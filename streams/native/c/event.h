@@ -63,9 +63,11 @@ static inline bool is_there(const event *e, int32_t f) { return e->present >> f 
 
 static inline size_t whole_words(size_t size) { return (size + 7) & ~(size_t)7; }
 
+static inline uint8_t *key_of(const state *s, event *e) { return (uint8_t *)(e->slots + s->n_fields); }
+
 /* The key of the event's row, with its hash. */
 static inline void make_key(const state *s, event *e) {
-    uint8_t *key = (uint8_t *)(e->slots + s->n_fields), *to = key;
+    uint8_t *key = key_of(s, e), *to = key;
     for (int32_t i = 0; i < s->n_dimensions; i++) {
         int32_t f = s->dimensions[i];
         uint16_t length = is_there(e, f) ? (uint16_t)e->slots[f].length : 0;

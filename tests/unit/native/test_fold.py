@@ -60,6 +60,16 @@ def test_the_alphabets_end_where_they_end(last: int) -> None:
     assert plain.capture() == compiled.capture()
 
 
+@pytest.mark.parametrize("events", [17, 33, 200, 3000])
+def test_a_bundle_may_have_any_number_of_events(events: int) -> None:
+    """Its events outgrow the room that bundles had before, each with a camera of its own."""
+    many = [camera_event(f"e{i}", 5, camera_id=f"cam-{i}") for i in range(events)]
+    for _ in range(20):
+        plain, compiled = folded([message(*many[:2]), message(*many)])
+        assert compiled.handed_over == 0
+        assert plain.capture() == compiled.capture()
+
+
 def test_numbers_round_as_in_python() -> None:
     """Thousandths of decimals of any length, halves and their neighbours among them."""
     rng = random.Random(5)
