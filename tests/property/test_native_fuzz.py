@@ -33,9 +33,13 @@ ALPHABET = (
 
 def mutated(rng: random.Random, spec: StreamSpec, now_ms: int) -> bytes:
     """A valid message, or a bundle, with up to three small damages; its id and time vary."""
-    events = [dict(e) for e in rng.choices(examples(spec.event).valid, k=rng.choice([1, 1, 1, 2, 3]))]
+    many = rng.randrange(400) if rng.random() < 0.02 else 0
+    events = [dict(e) for e in rng.choices(examples(spec.event).valid, k=many or rng.choice([1, 1, 1, 2, 3]))]
     for e in events:
-        e["event_id"] = f"e{rng.randrange(40)}"
+        # of large bundles, so that rooms for ids and rows grow too
+        e["event_id"] = f"e{rng.randrange(9999 if many else 40)}"
+        if many:
+            e[spec.key] = f"key-{rng.randrange(9999)}"
         if rng.random() < 0.95:
             e["occurred_at"] = now_ms + rng.randrange(-90_000, 10_000)
     value = orjson.dumps(events[0] if len(events) == 1 else events)
