@@ -57,6 +57,7 @@ class Settings:
     disorder_seconds: Annotated[int, "Disorder that is still on time, in seconds, 0 to 86400"] = 120
     skew_seconds: Annotated[int, "How far a clock may run ahead of Kafka's, 0 to 86400"] = 300
     flush_ms: Annotated[int, "Time between two flushes to ClickHouse in milliseconds, 50 to 60000"] = 1000
+    flush_most_ms: Annotated[int, "… when ClickHouse can't keep up, at most, 50 to 60000"] = 10_000
     pending_mb: Annotated[int, "What may wait in a worker while ClickHouse is away, in MB, 1 to 65536"] = 64
     session_ms: Annotated[int, "Silence after which a worker counts as dead, 1000 to 300000 ms"] = 10_000
     metadata_ms: Annotated[int, "How soon new partitions are noticed in milliseconds, 500 to 600000"] = 30_000
@@ -113,6 +114,7 @@ _RANGES = {
     "disorder_seconds": (0, 86_400),
     "skew_seconds": (0, 86_400),
     "flush_ms": (50, 60_000),
+    "flush_most_ms": (50, 60_000),
     "pending_mb": (1, 65_536),
     "session_ms": (1000, 300_000),
     "metadata_ms": (500, 600_000),

@@ -12,8 +12,9 @@ class WorkerConfig:
 
     `epoch` is raised by one to accept that a topic was recreated; other topics keep theirs. `pending_bytes`
     bounds what may wait for a flush before consuming pauses; while the sink is away a worker holds at most
-    twice as much beside its open panes. `accept_gap` goes on where Kafka no longer has what a partition would
-    replay.
+    twice as much beside its open panes. `flush_ms` is the time between two flushes, which grows up to
+    `flush_most_ms` (see `streams.core.pace`). `accept_gap` goes on where Kafka no longer has what a partition
+    would replay.
     `fold` chooses the engine (see `streams.engine`), whose compiled code is kept in `library_folder`.
     A stream of which more than `breaker_percent` of the last `breaker_events` events were refused is paused
     (0: never). `stall_ms` is how long a worker may stand still while it has something to read (0: ever),
@@ -27,6 +28,7 @@ class WorkerConfig:
     rules: Rules = field(default_factory=Rules)
     epoch: int = 0
     flush_ms: int = 1000
+    flush_most_ms: int = 10_000
     pending_bytes: int = 64 * 1024 * 1024
     poll_batches: int = 20
     fetch_bytes: int = 1024 * 1024

@@ -134,12 +134,15 @@ def latency(settings: Settings, seconds: int, full: int | None, flush_ms: int, a
 @command.command()
 @click.option("--seconds", type=click.IntRange(5), default=30, show_default=True, help="How long to write.")
 @click.option("--keys", type=click.IntRange(1000), default=1_000_000, show_default=True, help="Open keys.")
+@click.option(
+    "--months", type=click.IntRange(1, 120), default=1, show_default=True, help="Months in each flush."
+)
 @json_option
 @pass_settings
-def write(settings: Settings, seconds: int, keys: int, as_json: bool) -> None:
+def write(settings: Settings, seconds: int, keys: int, months: int, as_json: bool) -> None:
     """Rows per second into ClickHouse, and the parts that they leave."""
     with ground(settings) as here:
-        found = writes.measure(seconds, keys, here, say)
+        found = writes.measure(seconds, keys, months, here, say)
     show(found, writes.lines(found), as_json)
 
 

@@ -53,6 +53,7 @@ def command(settings: Settings, status_path: Path | None, accept_gap: bool) -> i
         ),
         epoch=settings.epoch,
         flush_ms=settings.flush_ms,
+        flush_most_ms=settings.flush_most_ms,
         pending_bytes=settings.pending_mb << 20,
         session_ms=settings.session_ms,
         heartbeat_ms=min(1000, settings.session_ms // 5),

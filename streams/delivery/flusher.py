@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
+from streams.core.pace import pace, parts
 from streams.delivery.consumer import Consumer
 from streams.delivery.errors import WorkerStop
 from streams.delivery.partitions import Captured
@@ -28,7 +29,7 @@ Guard = Callable[[], bool]
 
 
 class Flusher:
-    """Flushes every `flush_ms`, or sooner when room is needed, until the worker stops.
+    """Flushes every `flush_ms`, sooner when room is needed, later when the sink can't keep up.
 
     A sink that is away is waited for; meanwhile the group membership stays alive, since nothing here
     blocks the loop.
@@ -68,15 +69,18 @@ class Flusher:
         return True
 
     async def _flush_for_ever(self) -> None:
-        runtime = self._runtime
+        runtime, config = self._runtime, self._runtime.config
+        asked_s, longest_s = config.flush_ms / 1000, config.flush_most_ms / 1000
+        began, next_one = time.monotonic(), pace(asked_s, longest_s)
         try:
             while not runtime.stopping.is_set():
-                await _first_of(
-                    runtime.config.flush_ms / 1000, runtime.urgent.wait(), runtime.stopping.wait()
-                )
+                await _until(began + next_one.soonest_s, runtime.stopping)
+                await _until(began + next_one.usual_s, runtime.stopping, runtime.urgent)
                 runtime.urgent.clear()
                 self._consumer.check()
-                await flush(runtime, self._consumer, self._too_late)
+                began = time.monotonic()
+                made = await flush(runtime, self._consumer, self._too_late)
+                next_one = pace(asked_s, longest_s, time.monotonic() - began, made)
                 await self._look_at_breakers()
                 if runtime.wanted_seeks:
                     await seek_again(runtime, self._consumer)
@@ -104,8 +108,10 @@ class Flusher:
         return time.monotonic() >= self._give_up_at
 
 
-async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> None:
-    """Write what changed, then commit. Raises SinkUnavailable only when `give_up` says so.
+async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> int:
+    """Write what changed, then commit; about how many parts that made in one table.
+
+    Raises SinkUnavailable only when `give_up` says so.
 
     After any failure nothing may be flushed any more: the captured changes are gone, and a later position
     would account for them.
@@ -126,6 +132,7 @@ async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> None:
         await runtime.sink_thread.insist(partial(runtime.sink.put_breaker, breaker), "breakers", give_up)
         runtime.breakers.written(topic, breaker)
     runtime.tell()
+    return max((parts(c.changes for c in group) for group in by_stream.values()), default=0)
 
 
 async def _flush_stream(runtime: Runtime, spec: StreamSpec, group: list[Captured], give_up: Guard) -> None:
@@ -166,9 +173,11 @@ async def commit(runtime: Runtime, consumer: Consumer) -> None:
     runtime.reach("commit.after")
 
 
-async def _first_of(timeout_s: float, *waits: Awaitable[object]) -> None:
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
+async def _until(at_s: float, *events: asyncio.Event) -> None:
+    """Wait until a time of the monotonic clock, or one of the events."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
     try:
+        timeout_s = max(0.0, at_s - time.monotonic())
         await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
