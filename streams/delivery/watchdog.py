@@ -180,7 +180,9 @@ def watch(runtime: Runtime, consumer: Consumer) -> Watchdog:
         in_thread = consumer.thread_loop
         return {"event loop": main, **({"consumer thread": in_thread} if in_thread else {})}
 
-    ends, locked_s = LogEnds(config, LONGEST_STEP_S), LOCKED_TIMES * patience.stall_s
+    # Kafka that hangs must not look like a held lock: an answer, and then a farewell, may take as long
+    ends = LogEnds(config, min(LONGEST_STEP_S, patience.stall_s))
+    locked_s = LOCKED_TIMES * patience.stall_s
     return Watchdog(runtime, ends, patience, loops, partial(end_process, loops), locked_s)
 
 
