@@ -54,6 +54,7 @@ class Mayhem:
         self._leaving: dict[Worker, float] = {}  # asked to stop, and when that must have happened
         self.faults: Counter[str] = Counter()
         self.unasked: list[str] = []
+        self.ready_s: list[float] = []
 
     def start(self) -> None:
         """Start the workers."""
@@ -74,6 +75,7 @@ class Mayhem:
             act()
         for worker, deadline in list(self._leaving.items()):
             self._see_off(worker, deadline, now)
+        self.ready_s += [s for worker in self._rig.workers if (s := worker.newly_ready()) is not None]
         for worker in self._rig.workers:
             if not worker.pid or worker.alive or worker in self._down:
                 continue

@@ -95,6 +95,9 @@ class Rig:
         self.proxies: dict[str, Proxy] = {}
         self.watch = Watch(self.server, by_row)
         self._feeds: list[Feed] = []
+        # what was compared, and the failpoints that were seen to act: for reports
+        self.verdicts: list[Verdict] = []
+        self.hits: list[str] = []
 
     @property
     def topics(self) -> list[str]:
@@ -214,6 +217,7 @@ class Rig:
         self.wait_caught_up(timeout_s)
         verdict = judge(self.oracle(), self.server)
         verdict.wrong_rows += self.watch.look()
+        self.verdicts.append(verdict)
         return verdict
 
 

@@ -1,6 +1,5 @@
 """One random run: a stack of its own, workers, traffic and faults for some minutes, and the verdict."""
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -13,17 +12,17 @@ from infra.chaos.nursery import Nursery
 from infra.chaos.rig import NotCaughtUpError, Rig, Times
 from infra.chaos.traffic import Plan, Traffic
 from infra.chaos.verdict import Verdict
+from infra.chaos.vitals import Trend, look, trends
 from infra.chaos.workers import WorkerGoneError
 from infra.kafka import KafkaFailureError
 from infra.local.stack import Stack
-from infra.windows import rows
 from streams.sink import SinkError
 
 PARTITIONS = 6
 # event times pass so much faster than the clock
 SPEED = 20
 PAUSE_S = (3.0, 10.0)
-SAMPLE_S = 60.0
+SAMPLES, SAMPLE_S = 30, 60.0
 
 Say = Callable[[str], None]
 
@@ -38,17 +37,6 @@ class Order:
     rate: float = 500.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One look at what must not grow: of the workers the largest, of the store all active parts."""
-
-    minute: float
-    rss_mb: float
-    open_files: int
-    parts: int
-    folded: int
-
-
 @dataclass(slots=True)
 class Report:
     """How a run went. `failure` says why there is no verdict; `healed_s` is how long catching up took."""
@@ -61,7 +49,8 @@ class Report:
     sent_again: int = 0
     healed_s: float = 0.0
     looks: int = 0
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[dict[str, float]] = field(default_factory=list)
+    trends: dict[str, Trend] = field(default_factory=dict)
     verdict: Verdict | None = None
     failure: str = ""
 
@@ -69,9 +58,19 @@ class Report:
     def equal(self) -> bool:
         return self.verdict is not None and self.verdict.equal and not self.failure
 
+    @property
+    def growing(self) -> list[str]:
+        """What grew in a way that a longer run would not bear."""
+        return [name for name, trend in self.trends.items() if trend.grew]
+
+    @property
+    def judged(self) -> bool:
+        """Whether the run was long enough to tell growth from noise."""
+        return any(trend.grew is not None for trend in self.trends.values())
+
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
-        return {"equal": self.equal, **asdict(self)}
+        return {"equal": self.equal, "growing": self.growing, **asdict(self)}
 
 
 def run(order: Order, home: Path, cache: Path, say: Say) -> Report:
@@ -113,7 +112,8 @@ def _run(order: Order, rig: Rig, stack: Stack, report: Report, say: Say) -> None
     )
     began = time.monotonic()
     feed = rig.feed(Traffic(plan), order.rate)
-    next_fault, next_sample = began + rng.uniform(*PAUSE_S), began + SAMPLE_S
+    every_s = min(SAMPLE_S, seconds / SAMPLES)
+    next_fault, next_sample = began + rng.uniform(*PAUSE_S), began + every_s
     while (now := time.monotonic()) < began + seconds:
         mayhem.tend(now)
         if now >= next_fault:
@@ -121,8 +121,8 @@ def _run(order: Order, rig: Rig, stack: Stack, report: Report, say: Say) -> None
             say(f"{now - began:7.1f} s  {name}")
             next_fault = now + rng.uniform(*PAUSE_S)
         if now >= next_sample:
-            next_sample += SAMPLE_S
-            report.samples += _samples(rig, (now - began) / 60)
+            next_sample += every_s
+            report.samples.append(look(rig, stack, (now - began) / 60))
         time.sleep(0.05)
     say(f"{order.minutes:g} minutes are over: healing")
     mayhem.heal()
@@ -131,25 +131,6 @@ def _run(order: Order, rig: Rig, stack: Stack, report: Report, say: Say) -> None
     report.faults, report.unasked = dict(mayhem.faults), mayhem.unasked
     report.healed_s = round(rig.wait_caught_up(), 1)
     say(f"caught up {report.healed_s:.1f} s after healing; comparing")
-    report.samples += _samples(rig, (time.monotonic() - began) / 60)
+    report.samples.append(look(rig, stack, (time.monotonic() - began) / 60))
+    report.trends = trends(report.samples, mayhem.ready_s)
     report.verdict = rig.judge()
-
-
-def _samples(rig: Rig, minute: float) -> list[Sample]:
-    """A sample, or none while the store is away."""
-    sql = (
-        "SELECT (SELECT count() FROM system.parts WHERE database = currentDatabase() AND active) AS parts, "
-        "(SELECT sum(folded + late + duplicates + dead) FROM progress FINAL) AS folded"
-    )
-    with contextlib.suppress(SinkError):
-        (row,) = rows(rig.server, sql)
-        return [
-            Sample(
-                round(minute, 1),
-                round(max(w.rss_mb for w in rig.workers), 1),
-                max(w.open_files for w in rig.workers),
-                int(row["parts"]),
-                int(row["folded"]),
-            )
-        ]
-    return []

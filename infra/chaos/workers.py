@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.chaos.nursery import Nursery
+from infra.chaos.process import rss_mb
 from infra.local.service import last_lines
 
 READY_S, KILLED_S = 60.0, 30.0
@@ -31,12 +32,15 @@ class Worker:
         self._nursery = nursery
         self.pid = 0
         self.starts = 0
+        self.ready_after_s: float | None = None
+        self._started_at = 0.0
 
     def start(self, options: Sequence[str] = (), **settings: object) -> None:
         """Start it; `settings` are added to its own, by their lower-case names."""
         ours = {k: v for k, v in os.environ.items() if not k.startswith("SONGLO_")}
         more = {f"SONGLO_{name.upper()}": str(value) for name, value in settings.items()}
         self.starts += 1
+        self._started_at, self.ready_after_s = time.monotonic(), None
         arguments = ["worker", "--status", str(self.status_file), *options]
         self.pid = self._nursery.bear(arguments, {**ours, **self.environ, **more}, self.log)
 
@@ -61,6 +65,13 @@ class Worker:
     @property
     def ready(self) -> bool:
         return self.alive and self.status.get("state") == "ready"
+
+    def newly_ready(self) -> float | None:
+        """The seconds from its start until it was ready, once, when that has just been seen."""
+        if self.ready_after_s is not None or not self.ready:
+            return None
+        self.ready_after_s = round(time.monotonic() - self._started_at, 2)
+        return self.ready_after_s
 
     @property
     def assigned(self) -> list[str]:
@@ -124,20 +135,9 @@ class Worker:
     def rss_mb(self) -> float:
         """Resident memory in MB, 0 when it does not run."""
         try:
-            text = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+            return rss_mb(self.pid)
         except OSError:
             return 0.0
-        return next(
-            (int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmRSS")), 0.0
-        )
-
-    @property
-    def open_files(self) -> int:
-        """How many descriptors it has open, 0 when it does not run."""
-        try:
-            return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208  # counted, not used as paths
-        except OSError:
-            return 0
 
     def said(self, text: str) -> bool:
         """Whether its log has this text."""

@@ -63,13 +63,20 @@ def _tell(report: Report) -> None:
         click.echo(f"           {end}")
     click.echo(f"messages    {report.sent:,} sent, {report.sent_again:,} of them again")
     click.echo(f"healed in   {report.healed_s:.1f} s")
-    if report.samples:
-        first, last = report.samples[0], report.samples[-1]
-        click.echo(f"memory      {first.rss_mb:.0f} MB first, {last.rss_mb:.0f} MB last, largest worker")
-        click.echo(f"open files  {first.open_files:,} first, {last.open_files:,} last")
-        click.echo(f"parts       {first.parts:,} first, {last.parts:,} last, of all tables")
+    if report.trends:
+        click.echo(f"{'first':>44} {'last':>7} {'most':>7}")
+    for name, trend in report.trends.items():
+        told = {None: "", True: "  GROWING", False: "  flat"}[trend.grew]
+        numbers = " ".join(f"{n:>7,.1f}" for n in (trend.first, trend.last, trend.most))
+        click.echo(f"            {name:<24} {numbers}{told}")
     click.echo(f"compared    {report.verdict or report.failure}")
-    click.echo(f"verdict     {'equal to the last row' if report.equal else 'DIFFERENT'}")
+    click.echo(f"verdict     {'equal to the last row' if report.equal else 'DIFFERENT'}{_growth(report)}")
+
+
+def _growth(report: Report) -> str:
+    if report.growing:
+        return f", but GROWING: {', '.join(report.growing)}"
+    return ", nothing grows" if report.judged else ", too short to tell what grows"
 
 
 def _say(text: str) -> None:
