@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.stack import Stack
+from tests.support.ledger import Ledger
 
 RUNNING = "SONGLO_TEST_STACK"
 
@@ -23,15 +24,27 @@ class Addresses:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The length of a run of `tests/faults`."""
+    """The length of a run of `tests/faults`, and where its results go."""
     parser.addoption("--seeds", type=int, default=2, help="seeds of each fault test; above 2 is a long run")
+    parser.addoption("--faults-table", type=Path, help="write what the fault tests compared, .md or .json")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Faults at scale take longer than the default command may: `infra/test -m soak`."""
+    """The tests of faults can be chosen: `infra/test -m faults`."""
     for item in items:
         if item.path.parent.name == "faults":
-            item.add_marker(pytest.mark.soak)
+            item.add_marker(pytest.mark.faults)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What the fault tests of this run have compared."""
+    ledger = Ledger(r for reports in terminalreporter.stats.values() for r in reports)
+    if not ledger.lines:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.write_line(ledger.as_markdown())
+    if path := config.getoption("faults_table"):
+        path.write_text(ledger.as_json() if path.suffix == ".json" else ledger.as_markdown(), "utf-8")
 
 
 @pytest.fixture(scope="session")

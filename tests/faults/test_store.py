@@ -4,25 +4,38 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+
+import pytest
 
 from infra.chaos.rig import Rig, eventually
 from infra.local.engine import engine_answers
 from infra.local.stack import Stack
-from tests.faults.conftest import Flood
+from tests.faults.conftest import Flood, NewRig
+from tests.faults.disk import SmallDisk, small_disk_of
 
 WINDOWS = ("camera_windows", "service_windows", "qr_windows")
 TABLES = (*WINDOWS, "pane_ids", "late_events", "dead_letters", "progress")
-NEEDS = "min_free_disk_bytes_to_perform_insert"
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
+    """A stack whose ClickHouse has little room."""
+    with small_disk_of(tmp_path_factory.mktemp("small")) as disk:
+        yield disk
+
+
+def engine_of(stack: Stack) -> int:
+    """The engine's process, once it has one."""
+    eventually(lambda: stack.pid("clickhouse"))
+    return stack.pid("clickhouse") or 0
 
 
 def kill_engine(stack: Stack) -> None:
     """kill -9; it restarts by itself."""
-    pid = stack.pid("clickhouse")
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    os.kill(engine_of(stack), signal.SIGKILL)
 
 
 def engine_is_back(stack: Stack) -> bool:
@@ -32,8 +45,7 @@ def engine_is_back(stack: Stack) -> bool:
 
 def frozen(stack: Stack, *acts: Callable[[], object]) -> None:
     """Do something to the engine's data while it can't."""
-    pid = stack.pid("clickhouse")
-    assert pid is not None
+    pid = engine_of(stack)
     os.kill(pid, signal.SIGSTOP)
     try:
         for act in acts:
@@ -144,17 +156,18 @@ def test_an_older_copy_of_the_data_heals_itself(
     assert verdict.equal, verdict
 
 
-def test_a_full_disk_is_waited_for(rig: Rig, stack: Stack, flood: Flood, seed: int) -> None:
-    """Inserts refused for want of space are tried again until there is some, and the log says so."""
+def test_a_full_disk_is_waited_for(new_rig: NewRig, small_disk: SmallDisk, flood: Flood, seed: int) -> None:
+    """Inserts that fail for want of space are tried again until there is some, and the log says so."""
+    rig = new_rig(on=small_disk.stack)
     (worker,) = rig.start_workers(1)
     feed = rig.feed(flood(seed), rate=600)
     eventually(rig.positions)
-    for table in ("camera_windows", "progress"):
-        rig.ask(f"ALTER TABLE {table} MODIFY SETTING {NEEDS} = {10**15}")
-        eventually(lambda: worker.said("enough free space"))
+    for _ in range(2):
         worker.log.write_bytes(b"")
-        time.sleep(1)
-        rig.ask(f"ALTER TABLE {table} RESET SETTING {NEEDS}")
+        with small_disk.full(rig):
+            eventually(lambda: worker.said("space"))
+            time.sleep(Random(seed).uniform(0, 1))
+        eventually(lambda: worker.said("the sink is back"), timeout_s=60)
     feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict

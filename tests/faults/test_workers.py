@@ -31,6 +31,7 @@ def test_killed_at_each_failpoint(rig: Rig, flood: Flood, seed: int) -> None:
         if point := running.pop(worker, None):
             assert worker.exit_code == -9, (point, worker.exit_code)
             died.append(point)
+            rig.hits.append(point)
         if not points:
             return True
         running[worker] = points.pop()
@@ -45,6 +46,7 @@ def test_killed_at_each_failpoint(rig: Rig, flood: Flood, seed: int) -> None:
     workers[0].wait_ready()
     workers[0].ask_to_stop()
     assert workers[0].wait(20) == -9
+    rig.hits.append(AT_STOP)
     feed.stop()
     rig.start_workers(1)
     verdict = rig.judge()
@@ -75,6 +77,7 @@ def test_a_zombie_writes_and_changes_nothing(rig: Rig, flood: Flood, seed: int) 
     sleeper.wait_ready()
     feed = rig.feed(flood(seed), rate=700)
     eventually(lambda: sleeper.suspended)
+    rig.hits.append("flush.before_rows")
     asleep_at = dict(rig.positions())
     other.start()
     eventually(lambda: len(other.assigned) == 3 * len(rig.topics))
