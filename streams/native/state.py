@@ -124,9 +124,10 @@ class NativePartitionState(PartitionState):
                 numbers[i] = len(text)
                 texts += text
             else:
-                number = round(held * 1000) if kind is Kind.NUMBER else int(held)
-                # only what is measured needs its value, and that is bounded far below (see `tables.check`)
-                numbers[i] = max(-MOST, min(MOST, number))
+                number = held * 1000 if kind is Kind.NUMBER else int(held)
+                # only what is measured needs its value, and that is bounded far below (see `tables.check`);
+                # of a number without bounds the thousandths may be infinite
+                numbers[i] = round(max(-MOST, min(MOST, number)))
         packed, seen = self._numbers.pack(*numbers), id_hash(event.event_id)
         how = self._library.add(self._state, position[0], append_ms, seen, present, packed, texts)
         if how == TOO_EARLY:

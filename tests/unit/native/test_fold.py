@@ -17,6 +17,7 @@ from streams.native.build import BuildError, build, library_path
 from streams.native.state import NativePartitionState
 from tests.support.engines import library, native
 from tests.support.events import T0_MS, camera_event, message
+from tests.support.odd import PARKING
 
 ORIGIN = Progress(SPEC.name, SPEC.topic, 0)
 LATIN = [chr(c) for a, b in [(0xC0, 0x250), (0x300, 0x370), (0x1E00, 0x1F00)] for c in range(a, b)]
@@ -151,3 +152,14 @@ def test_wide_sums_are_exact() -> None:
     changes = state.capture()
     assert changes is not None
     assert changes.rows.columns[-1][0] == 5000 * (2**53 - 1) > 2**64
+
+
+def test_a_number_without_bounds_may_be_as_large_as_a_double() -> None:
+    """Its thousandths are infinite; only whether it is there counts. The doubled field goes to Python."""
+    value = (
+        b'{"free_number":0,"occurred_at":%d,"ward_code":"t-1","event_id":"e0","free_number":1.7e305}' % T0_MS
+    )
+    for number in (value, value.replace(b":1.7", b":-1.7")):
+        state = native(PARKING, Rules(), Progress(PARKING.name, PARKING.topic, 0))
+        state.fold(RecordBatch(0, 1, T0_MS, [number]))
+        assert state.folded == 1
