@@ -6,14 +6,13 @@ Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
 """
 
 from dataclasses import replace
-from itertools import count
 from operator import itemgetter
 
 from schemas.codec import Bundle, Codec, Refusal, element
 from schemas.event import Event
 from streams.core.aggregate import GATHERED, Key, Plan, Total
 from streams.core.pane import Pane, id_hash
-from streams.core.records import unpack
+from streams.core.records import between, unpack
 from streams.core.rules import Rules, watermark
 from streams.core.values import (
     Changes,
@@ -158,11 +157,9 @@ class PartitionState:
         start, end, append_ms = self.position, min(end, batch.next_offset), batch.append_ms
         if end <= start:
             return
-        decode, count_in, pane = self._codec.decode, self._count_in, NO_PANE
-        for offset, value in zip(batch.offsets or count(batch.base_offset), batch.values, strict=False):
-            if not start <= offset < end:
-                continue
-            event = decode(value)
+        offsets, values = between(batch, start, end)
+        count_in, pane = self._count_in, NO_PANE
+        for offset, value, event in zip(offsets, values, self._codec.decode_all(values), strict=True):
             if isinstance(event, Bundle):
                 self._fold_bundle(event, offset, append_ms, value)
                 pane = NO_PANE

@@ -1,5 +1,6 @@
 """Kafka's record format v2 in pure Python: how the plain engine reads a `PackedBatch`, how to make one."""
 
+from collections.abc import Sequence
 from itertools import count
 
 from streams.core.values import PackedBatch, RecordBatch
@@ -80,3 +81,13 @@ def _varint(number: int) -> bytes:
         left >>= 7
     encoded.append(left)
     return bytes(encoded)
+
+
+def between(batch: RecordBatch, start: int, end: int) -> tuple[Sequence[int], Sequence[bytes | None]]:
+    """The offsets and values of a batch from `start` to before `end`."""
+    values, first = batch.values, batch.base_offset
+    if batch.offsets is None:
+        low, high = max(0, start - first), max(0, end - first)
+        return range(first, first + len(values))[low:high], values[low:high]
+    kept = [(o, value) for o, value in zip(batch.offsets, values, strict=True) if start <= o < end]
+    return [o for o, _ in kept], [value for _, value in kept]
