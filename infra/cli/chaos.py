@@ -64,11 +64,11 @@ def _tell(report: Report) -> None:
     click.echo(f"messages    {report.sent:,} sent, {report.sent_again:,} of them again")
     click.echo(f"healed in   {report.healed_s:.1f} s")
     if report.trends:
-        click.echo(f"{'first':>44} {'last':>7} {'most':>7}")
+        click.echo(f"{'first':>48} {'last':>7} {'most':>7}")
     for name, trend in report.trends.items():
         told = {None: "", True: "  GROWING", False: "  flat"}[trend.grew]
         numbers = " ".join(f"{n:>7,.1f}" for n in (trend.first, trend.last, trend.most))
-        click.echo(f"            {name:<24} {numbers}{told}")
+        click.echo(f"            {name:<28} {numbers}{told}")
     click.echo(f"compared    {report.verdict or report.failure}")
     click.echo(f"verdict     {'equal to the last row' if report.equal else 'DIFFERENT'}{_growth(report)}")
 
