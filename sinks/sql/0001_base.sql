@@ -84,6 +84,7 @@ CREATE TABLE IF NOT EXISTS progress
     duplicates    UInt64,
     late          UInt64,
     dead          UInt64,
+    topic_id      String,
     version       UInt64,
     updated_at    DateTime64(3, 'Asia/Ho_Chi_Minh') DEFAULT now64(3)
 )

@@ -48,6 +48,7 @@ class Progress:
     `replay_from` is the first offset of any pane still open (`next_offset` when none is).
     `max_event_ms` and `max_append_ms` are the highest times seen, from which the watermark follows;
     without both, a restarted worker would close panes at other offsets than one that never stopped.
+    `topic_id` is Kafka's own, which another topic of the same name has not; empty when it is not known.
     """
 
     stream: str
@@ -64,6 +65,7 @@ class Progress:
     duplicates: int = 0
     late: int = 0
     dead: int = 0
+    topic_id: str = ""
 
     @property
     def version(self) -> int:

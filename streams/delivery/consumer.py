@@ -176,7 +176,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
         try:
             return await self.in_thread(self._log_bounds({TP(*p): ms for p, ms in counted_ms.items()}))
         except KafkaError as error:
-            raise LogUnknown(repr(error)) from error
+            raise LogUnknown(f"where it begins and ends: {error!r}") from error
 
     async def _log_bounds(self, counted_ms: Mapping[TP, int]) -> dict[Partition, LogBounds]:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread

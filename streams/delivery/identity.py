@@ -5,7 +5,7 @@ Kafka 2.8), so that version is spelt out here.
 """
 
 import asyncio
-import logging
+from base64 import urlsafe_b64encode
 from collections.abc import Collection
 from contextlib import suppress
 from io import BytesIO
@@ -25,9 +25,7 @@ from aiokafka.protocol.types import (
 )
 
 from streams.config import WorkerConfig
-from streams.delivery.errors import LogRecreated
-
-log = logging.getLogger(__name__)
+from streams.delivery.errors import LogRecreated, LogUnknown
 
 # a flush waits no longer than that for Kafka's answer; the next one asks again
 PATIENCE_S = 1.0
@@ -40,23 +38,33 @@ class Identities:
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._client: AIOKafkaClient | None = None
-        self._known: dict[str, bytes] = {}
+        self._known: dict[str, str] = {}
 
     def keep(self, topics: Collection[str]) -> None:
         """Forget all others: no partition of theirs is held."""
         self._known = {topic: known for topic, known in self._known.items() if topic in topics}
+
+    async def take_on(self, topics: Collection[str]) -> dict[str, str]:
+        """The ids of these topics, as Kafka's own tools show them; empty for a Kafka that has none.
+
+        Raises LogUnknown when Kafka does not answer, LogRecreated when one is another than before.
+        """
+        found = await self._found(topics)
+        for topic, known in found.items():
+            if self._known.setdefault(topic, known) != known:
+                raise LogRecreated(
+                    f"{topic}: another topic has this name by now, so it was deleted and created again: "
+                    "restore it, or start again with SONGLO_EPOCH raised by one to count the new log as well"
+                )
+        return found
 
     async def check(self, topics: Collection[str]) -> None:
         """Raise LogRecreated when one of these topics is another than before.
 
         While Kafka does not answer nothing is known, and nothing new can be read either.
         """
-        for topic, found in (await self._found(topics)).items():
-            if self._known.setdefault(topic, found) != found:
-                raise LogRecreated(
-                    f"{topic}: another topic has this name by now, so it was deleted and created again: "
-                    "restore it, or start again with SONGLO_EPOCH raised by one to count the new log as well"
-                )
+        with suppress(LogUnknown):
+            await self.take_on(topics)
 
     async def close(self) -> None:
         """Leave Kafka."""
@@ -66,7 +74,7 @@ class Identities:
                 async with asyncio.timeout(PATIENCE_S):
                     await client.close()
 
-    async def _found(self, topics: Collection[str]) -> dict[str, bytes]:
+    async def _found(self, topics: Collection[str]) -> dict[str, str]:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 client = self._client or await self._connect()
@@ -75,10 +83,13 @@ class Identities:
             # Kafka before 2.8 has no ids: where its logs begin and end has to do
             return {}
         except (KafkaError, OSError, TimeoutError) as error:
-            log.debug("Kafka does not tell the ids of its topics: %r", error)
             await self.close()
-            return {}
-        return {name: known for error, name, known, *_ in answer.topics if not error and known != NO_ID}
+            raise LogUnknown(f"Kafka does not tell the ids of its topics: {error!r}") from error
+        return {
+            name: urlsafe_b64encode(known).decode().rstrip("=")
+            for error, name, known, *_ in answer.topics
+            if not error and known != NO_ID
+        }
 
     async def _connect(self) -> AIOKafkaClient:
         self._client = client = AIOKafkaClient(

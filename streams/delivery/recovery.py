@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from streams.core.values import Progress
 from streams.delivery.consumer import Consumer
@@ -14,6 +16,8 @@ from streams.delivery.runtime import Runtime
 from streams.sink import Sink, SinkError, SinkUnavailable
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # looks at a log that seems cut: a broker that has just come back may report an end of before for a moment
 DOUBTS = 5
@@ -79,13 +83,19 @@ async def load(
     runtime.stored |= {p: progress.version for p, progress in stored.items()}
     # before the bounds: what is recreated after that is another topic than the one remembered
     runtime.identities.keep({topic for topic, _ in runtime.positions()})
-    await runtime.identities.check({topic for topic, _ in missing})
+    topics = {topic for topic, _ in missing}
+    ids = await insist(partial(runtime.identities.take_on, topics), unwanted)
     counted_ms = {p: stored[p].max_append_ms if p in stored else 0 for p in missing}
     for doubts in range(DOUBTS + 1):
-        log_bounds = await bounds(consumer, counted_ms, unwanted)
+        log_bounds = await insist(partial(consumer.log_bounds, counted_ms), unwanted)
         try:
             return [
-                resume(runtime.partitions.empty(p), stored.get(p), log_bounds[p], runtime.config)
+                resume(
+                    runtime.partitions.empty(p),
+                    stored.get(p),
+                    replace(log_bounds[p], topic_id=ids.get(p[0], "")),
+                    runtime.config,
+                )
                 for p in sorted(missing)
             ]
         except (LogRecreated, LogTruncated) as error:
@@ -108,15 +118,13 @@ def read(sink: Sink, partitions: Iterable[Partition]) -> dict[Partition, Progres
     }
 
 
-async def bounds(
-    consumer: Consumer, counted_ms: Mapping[Partition, int], unwanted: Callable[[], bool]
-) -> dict[Partition, LogBounds]:
-    """What Kafka holds, asked again until it answers."""
+async def insist(ask: Callable[[], Awaitable[T]], unwanted: Callable[[], bool]) -> T:
+    """What Kafka says of its logs, asked again until it answers; raises SinkUnavailable when outdated."""
     while True:
         try:
-            return await consumer.log_bounds(counted_ms)
+            return await ask()
         except LogUnknown as error:
-            log.warning("Kafka does not say where its log begins and ends: %s", error)
+            log.warning("Kafka does not say what its log is: %s", error)
             if unwanted():
                 raise SinkUnavailable("outdated") from error
             await asyncio.sleep(1)
@@ -129,7 +137,8 @@ async def seek_again(runtime: Runtime, consumer: Consumer) -> None:
     if not wanted:
         return
     for doubts in range(DOUBTS + 1):
-        log_bounds = await bounds(consumer, dict.fromkeys(wanted, 0), runtime.stopping.is_set)
+        ask = partial(consumer.log_bounds, dict.fromkeys(wanted, 0))
+        log_bounds = await insist(ask, runtime.stopping.is_set)
         held = {p: offset for p, offset in runtime.positions().items() if p in wanted}
         lost = [p for p, offset in held.items() if not log_bounds[p].start <= offset <= log_bounds[p].end]
         if not lost:

@@ -13,11 +13,13 @@ class LogBounds:
     """The first offset that Kafka still holds of a partition, and the offset that comes next.
 
     `news` is the first offset appended after all that the stored progress counted; None when there is none.
+    `topic_id` is Kafka's own; empty where it has none (before Kafka 2.8).
     """
 
     start: int
     end: int
     news: int | None = None
+    topic_id: str = ""
 
 
 def resume(empty: Progress, stored: Progress | None, log: LogBounds, config: WorkerConfig) -> Progress:
@@ -30,7 +32,12 @@ def resume(empty: Progress, stored: Progress | None, log: LogBounds, config: Wor
     pane_ms = config.rules.pane_ms
     if stored is None:
         return replace(
-            empty, epoch=config.epoch, pane_ms=pane_ms, next_offset=log.start, replay_from=log.start
+            empty,
+            epoch=config.epoch,
+            pane_ms=pane_ms,
+            next_offset=log.start,
+            replay_from=log.start,
+            topic_id=log.topic_id,
         )
     place = f"{stored.topic}[{stored.partition}]"
     if stored.pane_ms != pane_ms:
@@ -41,15 +48,20 @@ def resume(empty: Progress, stored: Progress | None, log: LogBounds, config: Wor
         )
     if recreated(stored, log):
         if stored.epoch < config.epoch:
-            return replace(_closed(stored), epoch=config.epoch, next_offset=log.start, replay_from=log.start)
+            return replace(
+                _closed(stored),
+                epoch=config.epoch,
+                next_offset=log.start,
+                replay_from=log.start,
+                topic_id=log.topic_id,
+            )
         raise LogRecreated(
             f"{place}: folded up to offset {stored.next_offset}, but the log {_told(stored, log)}, so the "
             f"topic was recreated or cut: restore it, or set SONGLO_EPOCH to {stored.epoch + 1} to count the "
             "new log as well"
         )
-    if stored.replay_from < log.start:
-        return _across_gap(stored, log, config)
-    return stored
+    known = replace(stored, topic_id=log.topic_id or stored.topic_id)
+    return _across_gap(known, log, config) if known.replay_from < log.start else known
 
 
 def _across_gap(stored: Progress, log: LogBounds, config: WorkerConfig) -> Progress:
@@ -65,13 +77,22 @@ def _across_gap(stored: Progress, log: LogBounds, config: WorkerConfig) -> Progr
 
 
 def recreated(stored: Progress, log: LogBounds) -> bool:
-    """Whether the log is not the one that was folded: too short, or all of it appended later."""
-    return stored.next_offset > log.end or (0 == log.start == log.news and stored.max_append_ms > 0)
+    """Whether the log is not the one that was folded: of another topic, or too short.
+
+    Where the topics' ids are not both known: also when all of it was appended later.
+    """
+    if stored.next_offset > log.end:
+        return True
+    if stored.topic_id and log.topic_id:
+        return stored.topic_id != log.topic_id
+    return 0 == log.start == log.news and stored.max_append_ms > 0
 
 
 def _told(stored: Progress, log: LogBounds) -> str:
     if stored.next_offset > log.end:
         return f"ends at {log.end}"
+    if stored.topic_id and log.topic_id:
+        return f"is of another topic by the same name ({log.topic_id}, not {stored.topic_id})"
     return "holds only what was appended later"
 
 

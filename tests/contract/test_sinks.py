@@ -92,7 +92,7 @@ def test_progress_comes_back_field_by_field(store: Store) -> None:
     first = Progress(
         CAMERA.name, TOPIC, 3, epoch=65_535, next_offset=2**48 - 1, replay_from=12, pane_ms=60_000,
         watermark_ms=T0_MS, max_event_ms=T0_MS + 1, max_append_ms=T0_MS + 2, folded=2**60, duplicates=4,
-        late=5, dead=6,
+        late=5, dead=6, topic_id="t0pic-Id_",
     )  # fmt: skip
     second = Progress(CAMERA.name, TOPIC, 65_535)
     store.sink.put_progress(CAMERA, [Changes(p, Rows(), [], [], []) for p in (first, second)])

@@ -6,7 +6,7 @@ from collections.abc import Collection
 import pytest
 
 from streams.config import WorkerConfig
-from streams.delivery.errors import LogRecreated
+from streams.delivery.errors import LogRecreated, LogUnknown
 from streams.delivery.identity import Identities
 
 
@@ -15,9 +15,11 @@ class Told(Identities):
 
     def __init__(self) -> None:
         super().__init__(WorkerConfig(brokers=("nowhere:1",)))
-        self.ids: dict[str, bytes] = {}
+        self.ids: dict[str, str] = {}
 
-    async def _found(self, topics: Collection[str]) -> dict[str, bytes]:
+    async def _found(self, topics: Collection[str]) -> dict[str, str]:
+        if not self.ids:
+            raise LogUnknown("silent")
         return {topic: self.ids[topic] for topic in topics if topic in self.ids}
 
 
@@ -29,10 +31,10 @@ def check(identities: Identities, *topics: str) -> None:
 def test_another_topic_of_the_same_name_is_told() -> None:
     """By its name, and with what to do."""
     identities = Told()
-    identities.ids = {"qr": b"one", "camera": b"two"}
+    identities.ids = {"qr": "one", "camera": "two"}
     check(identities, "qr", "camera")
     check(identities, "qr")
-    identities.ids["qr"] = b"three"
+    identities.ids["qr"] = "three"
     check(identities, "camera")
     with pytest.raises(LogRecreated, match=r"^qr: .*SONGLO_EPOCH"):
         check(identities, "camera", "qr")
@@ -41,21 +43,21 @@ def test_another_topic_of_the_same_name_is_told() -> None:
 def test_a_topic_of_which_nothing_is_held_may_change() -> None:
     """Its partitions are compared with the log when they are taken on again."""
     identities = Told()
-    identities.ids = {"qr": b"one"}
+    identities.ids = {"qr": "one"}
     check(identities, "qr")
     identities.keep(())
-    identities.ids = {"qr": b"two"}
+    identities.ids = {"qr": "two"}
     check(identities, "qr")
 
 
 def test_silence_is_no_change() -> None:
     """Kafka that is away, or too old to know, is asked again the next time."""
     identities = Told()
-    identities.ids = {"qr": b"one"}
+    identities.ids = {"qr": "one"}
     check(identities, "qr")
     identities.ids = {}
     check(identities, "qr")
-    identities.ids = {"qr": b"two"}
+    identities.ids = {"qr": "two"}
     with pytest.raises(LogRecreated):
         check(identities, "qr")
 
@@ -63,3 +65,9 @@ def test_silence_is_no_change() -> None:
 def test_kafka_that_is_away_is_no_error() -> None:
     """The flush goes on: nothing new can have been read either."""
     check(Identities(WorkerConfig(brokers=("127.0.0.1:1",))), "qr")
+
+
+def test_what_is_taken_on_has_to_be_known() -> None:
+    """A worker that takes partitions on asks until Kafka answers."""
+    with pytest.raises(LogUnknown, match="ids of its topics"):
+        asyncio.run(Identities(WorkerConfig(brokers=("127.0.0.1:1",))).take_on({"qr"}))

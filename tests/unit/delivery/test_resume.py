@@ -1,5 +1,7 @@
 """Where a partition goes on, and when it must not."""
 
+from dataclasses import replace
+
 import pytest
 
 from streams.config import WorkerConfig
@@ -34,15 +36,37 @@ def test_stored_progress_is_taken_as_it_is() -> None:
     assert resume(EMPTY, STORED, LogBounds(400, 500), config()) == STORED
 
 
-@pytest.mark.parametrize("log", [LogBounds(0, 10), LogBounds(0, 0), LogBounds(0, 900, news=0)])
+@pytest.mark.parametrize(
+    "log", [LogBounds(0, 10), LogBounds(0, 0), LogBounds(0, 900, news=0), LogBounds(420, 900, 420, "new")]
+)
 def test_a_recreated_topic_is_counted_on_top(log: LogBounds) -> None:
     """Somebody has said so by a higher epoch: counters go on, and rows of the old log stay.
 
     Every pane that may be open is closed, so that the new log's events of it become rows of their own.
     """
-    progress = resume(EMPTY, STORED, log, config(epoch=2))
-    assert (progress.next_offset, progress.replay_from, progress.epoch, progress.folded) == (0, 0, 2, 500)
+    progress = resume(EMPTY, replace(STORED, topic_id="old"), log, config(epoch=2))
+    assert (progress.next_offset, progress.replay_from) == (log.start, log.start)
+    assert (progress.epoch, progress.folded, progress.topic_id) == (2, 500, log.topic_id)
     assert STORED.max_event_ms < progress.watermark_ms <= STORED.max_event_ms + 60_000
+
+
+def test_another_topic_of_the_same_name_is_told_whatever_its_offsets() -> None:
+    """Longer than the old one, and cut at its front, so that no offset and no time gives it away."""
+    with pytest.raises(LogRecreated, match=r"camera\.events\[3\].*\(new, not old\).*SONGLO_EPOCH to 2"):
+        resume(EMPTY, replace(STORED, topic_id="old"), LogBounds(390, 900, 500, "new"), config())
+
+
+def test_the_same_topic_is_the_same_whatever_its_times() -> None:
+    """All of it may be newer: messages that were deleted and sent again, say."""
+    stored, log = replace(STORED, topic_id="same"), LogBounds(0, 900, news=0, topic_id="same")
+    assert resume(EMPTY, stored, log, config()) == stored
+
+
+def test_an_id_that_was_not_known_is_taken_over() -> None:
+    """From the first Kafka that tells it; a silent one changes nothing."""
+    assert resume(EMPTY, STORED, LogBounds(400, 500, None, "id"), config()).topic_id == "id"
+    stored = replace(STORED, topic_id="id")
+    assert resume(EMPTY, stored, LogBounds(400, 500), config()) == stored
 
 
 def test_a_topic_that_was_not_recreated_keeps_its_epoch() -> None:
