@@ -183,19 +183,28 @@ def test_a_topic_is_recreated_and_outgrows_the_position(
 ) -> None:
     """A worker that looks when the new log is longer than the old one tells them apart all the same."""
     new_topics(stack)
-    # woken as a member of its group, and as one that has been expelled
-    rig = new_rig(session_ms=(1000, 30_000)[seed % 2])
+    sleeps = seed % 2 == 0
+    # woken as a member of its group, or as one that has been expelled
+    rig = new_rig(session_ms=(1000, 30_000)[seed // 2 % 2])
     (worker,) = rig.start_workers(1)
     rig.feed(traffic(seed, 300)).join()
     rig.wait_caught_up()
     known, reached = list(read_log(rig.stack.brokers, rig.topics)), rig.positions()
-    worker.stop()
+    if sleeps:
+        worker.stop()
+    else:
+        worker.terminate()
     recreate(rig)
     rig.feed(traffic(seed, 1500, name="new")).join()
     with Admin(rig.stack.brokers) as admin:
         ends = admin.ends([CAMERA])
     assert all(end > reached[place] for place, end in ends.items())
-    worker.wake()
+    if sleeps:
+        worker.wake()
+    else:
+        # nor does it begin where a new log begins
+        kafka.cut(rig.stack.brokers, dict.fromkeys(ends, 1))
+        worker.start()
     assert worker.wait(60) == EXIT_HELP
     assert CAMERA in worker.log.read_text()
     assert "SONGLO_EPOCH" in worker.log.read_text()
