@@ -1,9 +1,11 @@
 """The values that cross the seams of the core, all times in epoch milliseconds unless a name says seconds."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
+
+from streams.core.packed import Packed
 
 OFFSET_BITS = 48
 
@@ -77,7 +79,7 @@ class Progress:
 class Rows:
     """Window rows by columns, as they travel to the store; a sequence of `Row` to all others.
 
-    `columns` are in the order of `StreamSpec.columns`, or none where there are no rows.
+    `columns` are in the order of `StreamSpec.columns`, or none where there are no rows: lists, or `Packed`.
     """
 
     columns: Sequence[Sequence[object]] = ()
@@ -88,9 +90,15 @@ class Rows:
         return cls(tuple(map(list, zip(*rows, strict=True))))
 
     @property
-    def starts(self) -> Sequence[int]:
-        """The start of each row's window in epoch seconds."""
-        return cast(Sequence[int], self.columns[0]) if self.columns else ()
+    def packed(self) -> bool:
+        """Whether all columns are `Packed`, as those of the compiled fold are."""
+        return all(isinstance(column, Packed) for column in self.columns)
+
+    @property
+    def starts(self) -> Collection[int]:
+        """The starts of the rows' windows in epoch seconds, each once."""
+        column = self.columns[0] if self.columns else ()
+        return column.distinct if isinstance(column, Packed) else set(cast(Sequence[int], column))
 
     def __len__(self) -> int:
         """How many rows there are."""

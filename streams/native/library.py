@@ -41,7 +41,7 @@ class Library:
         self.close_panes = _function(dll.songlo_close_panes, None, c_void_p)
         self.first_offset = _function(dll.songlo_first_offset, c_int64, c_void_p, c_int64)
         self.sizes = _function(dll.songlo_sizes, None, c_void_p, c_void_p)
-        self.rows = _function(dll.songlo_rows, None, c_void_p, c_void_p)
+        self.rows = _function(dll.songlo_rows, None, c_void_p, c_int64, c_void_p)
         self.closed = _function(
             dll.songlo_closed, c_int64, c_void_p, c_int64, POINTER(c_int64), POINTER(c_void_p)
         )

@@ -11,7 +11,13 @@ EXPORT int64_t songlo_first_offset(const state *s, int64_t otherwise) {
     return s->n_panes ? first : otherwise;
 }
 
-/* Bytes of each dimension's texts (each with a '\n'), then buckets of each distribution, over all waiting rows. */
+static inline uint8_t *put_length(uint8_t *to, uint32_t length) {
+    for (; length > 127; length >>= 7) *to++ = (uint8_t)(length | 128);
+    *to++ = (uint8_t)length;
+    return to;
+}
+
+/* Bytes of each dimension's texts with their lengths, then buckets of each distribution, over all waiting rows. */
 EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
     memset(sizes, 0, sizeof *sizes * (size_t)(s->n_dimensions + s->n_measures));
     for (int64_t i = 0; i < s->shared.waiting; i++) {
@@ -20,7 +26,7 @@ EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
         for (int32_t d = 0; d < s->n_dimensions; d++) {
             uint16_t length;
             memcpy(&length, key, 2);
-            sizes[d] += length + 1;
+            sizes[d] += length + 1 + (length > 127) + (length > 16383);
             key += 2 + length;
         }
         const uint64_t *total = r->totals;
@@ -49,29 +55,32 @@ static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buc
 }
 
 /*
- * Write the waiting rows as columns: pane start (seconds), each dimension's texts, offset, events, then of
- * each measure: COUNT: number; SUM: low, high; a distribution: count, sum low, sum high, max, buckets in
- * the row, buckets, weights. The caller gives each column its room (8 bytes a row; texts: songlo_sizes).
+ * Write the waiting rows as columns, packed as streams/core/packed.py has it: pane start (seconds, 4 bytes),
+ * each dimension's texts, version, events, then of each measure: COUNT: number; SUM: low, high; a
+ * distribution: count, sum low, sum high, max, where the row's buckets end, buckets, weights.
+ * The caller gives each column its room (8 bytes a row; texts and buckets: songlo_sizes).
  */
-EXPORT void songlo_rows(const state *s, void *const *columns) {
+EXPORT void songlo_rows(const state *s, int64_t epoch, void *const *columns) {
     int32_t n_columns = 3 + s->n_dimensions;
     for (int32_t m = 0; m < s->n_measures; m++) n_columns += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : 7;
     uint8_t **to = copied(columns, sizeof *to * (size_t)n_columns);
+    int64_t *ends = must(calloc((size_t)s->n_measures + 1, sizeof *ends));
     for (int64_t i = 0; i < s->shared.waiting; i++) {
         const row *r = s->waiting[i].row;
         const uint8_t *key = r->key;
         int32_t c = 0;
 #define PUT(value) (memcpy(to[c], &(int64_t){(int64_t)(value)}, 8), to[c++] += 8)
-        PUT(s->waiting[i].pane->start_ms / 1000);
+        memcpy(to[c], &(uint32_t){(uint32_t)(s->waiting[i].pane->start_ms / 1000)}, 4);
+        to[c++] += 4;
         for (int32_t d = 0; d < s->n_dimensions; d++) {
             uint16_t length;
             memcpy(&length, key, 2);
-            memcpy(to[c], key + 2, length);
-            to[c][length] = '\n';
-            to[c++] += length + 1;
+            uint8_t *text = put_length(to[c], length);
+            memcpy(text, key + 2, length);
+            to[c++] = text + length;
             key += 2 + length;
         }
-        PUT(r->offset);
+        PUT(epoch | r->offset);
         PUT(r->events);
         const uint64_t *total = r->totals;
         for (int32_t m = 0; m < s->n_measures; m++) {
@@ -83,13 +92,14 @@ EXPORT void songlo_rows(const state *s, void *const *columns) {
             }
             for (int w = 0; w < D_BUCKETS; w++) PUT(total[w]);
             int64_t n = put_histogram(s, total, (int64_t *)(void *)to[c + 1], (int64_t *)(void *)to[c + 2]);
-            PUT(n);
+            PUT(ends[m] += n);
             to[c++] += 8 * n;
             to[c++] += 8 * n;
             total += D_WORDS;
         }
 #undef PUT
     }
+    free(ends);
     free(to);
 }
 

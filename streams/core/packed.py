@@ -1,0 +1,157 @@
+"""Columns as the bytes that travel to the store: what the compiled fold gives instead of lists of values.
+
+Numbers are little-endian, one behind the other; a text is its length (a varint), then its UTF-8; lists of
+numbers are where each one ends among all elements, then the elements. ClickHouse calls this Native.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from itertools import accumulate, chain, pairwise
+from typing import Any, overload
+
+
+class Layout(Enum):
+    """What a packed column holds; of numbers the value is their format in `struct`."""
+
+    U16 = "H"
+    U32 = "I"
+    U64 = "Q"
+    U128 = "QQ"
+    TEXT = "text"
+    LISTS = "lists"
+
+
+@dataclass(frozen=True, eq=False)
+class Packed(Sequence[Any]):
+    """A column of `length` values; a sequence of them to whoever asks for values.
+
+    `ends` are those of lists, as 64-bit numbers.
+    """
+
+    layout: Layout
+    length: int
+    data: bytes
+    ends: bytes = b""
+
+    @classmethod
+    def of(cls, layout: Layout, values: Sequence[Any]) -> "Packed":
+        """The values as a column; raises struct.error where the layout can't hold them."""
+        count = len(values)
+        if layout is Layout.TEXT:
+            return cls(layout, count, b"".join(map(_text, values)))
+        if layout is Layout.LISTS:
+            elements, ends = [*chain.from_iterable(values)], [*accumulate(map(len, values))]
+            return cls(layout, count, _numbers(Layout.U64, elements), _numbers(Layout.U64, ends))
+        if layout is Layout.U128:
+            words = [word for value in values for word in (value & (1 << 64) - 1, value >> 64)]
+            return cls(layout, count, _numbers(Layout.U64, words))
+        if layout is Layout.U64 and max(values, default=0) >> 64:
+            return cls.of(Layout.U128, values)
+        return cls(layout, count, _numbers(layout, values))
+
+    @cached_property
+    def values(self) -> list[Any]:
+        """The column's values, unpacked when first asked for."""
+        if self.layout is Layout.TEXT:
+            return [*_texts(self.data)]
+        if self.layout is Layout.LISTS:
+            elements = _unpacked(Layout.U64, self.data)
+            ends = pairwise([0, *_unpacked(Layout.U64, self.ends)])
+            return [[*elements[a:b]] for a, b in ends]
+        if self.layout is Layout.U128:
+            words = iter(_unpacked(Layout.U64, self.data))
+            return [low | high << 64 for low, high in zip(words, words, strict=True)]
+        return [*_unpacked(self.layout, self.data)]
+
+    @cached_property
+    def distinct(self) -> frozenset[Any]:
+        """Each value once."""
+        numbers = self.layout not in (Layout.TEXT, Layout.LISTS, Layout.U128)
+        return frozenset(_unpacked(self.layout, self.data) if numbers else self.values)
+
+    def widened(self, high: bytes = b"") -> "Packed":
+        """64-bit numbers as the low words of those of 128 bits."""
+        words = array("Q", bytes(16 * self.length))
+        words[::2] = array("Q", self.data)
+        words[1::2] = array("Q", high or bytes(8 * self.length))
+        return Packed(Layout.U128, self.length, words.tobytes())
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values)
+
+    @overload
+    def __getitem__(self, at: int) -> Any: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Any]: ...
+    def __getitem__(self, at: int | slice) -> Any:
+        return self.values[at]
+
+    def __eq__(self, other: object) -> bool:
+        """Columns of the same values are the same, packed or not."""
+        return isinstance(other, Sequence) and self.values == [*other]
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's
+
+
+def joined(columns: Sequence[Packed]) -> Packed:
+    """The values of one column behind those of the other."""
+    if len(columns) == 1:
+        return columns[0]
+    layouts = {column.layout for column in columns}
+    if layouts == {Layout.U64, Layout.U128}:
+        columns = [c if c.layout is Layout.U128 else c.widened() for c in columns]
+    elif len(layouts) > 1:
+        raise ValueError(f"columns of different layouts: {layouts}")
+    layout, count = columns[0].layout, sum(map(len, columns))
+    data = b"".join([column.data for column in columns])
+    return Packed(layout, count, data, _ends(columns) if layout is Layout.LISTS else b"")
+
+
+def _ends(columns: Sequence[Packed]) -> bytes:
+    """Where the lists of all columns end: those of each follow the elements before it."""
+    found, before = [], 0
+    for column in columns:
+        # one sum of two great numbers instead of one for each list
+        shift = int.from_bytes(before.to_bytes(8, "little") * column.length, "little")
+        ends = int.from_bytes(column.ends, "little") + shift if before else 0
+        found.append(ends.to_bytes(len(column.ends), "little") if before else column.ends)
+        before += len(column.data) // 8
+    return b"".join(found)
+
+
+def _numbers(layout: Layout, values: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(values)}{layout.value}", *values)
+
+
+def _unpacked(layout: Layout, data: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(data) // struct.calcsize(layout.value)}{layout.value}", data)
+
+
+def _text(value: str) -> bytes:
+    text = value.encode()
+    length, size = len(text), bytearray()
+    while length > 127:
+        size.append(length & 127 | 128)
+        length >>= 7
+    size.append(length)
+    return bytes(size) + text
+
+
+def _texts(data: bytes) -> Iterator[str]:
+    at = 0
+    while at < len(data):
+        length = shift = 0
+        while (byte := data[at]) > 127:
+            length |= (byte & 127) << shift
+            shift, at = shift + 7, at + 1
+        length |= byte << shift
+        at += 1
+        yield data[at : at + length].decode()
+        at += length
