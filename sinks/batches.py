@@ -11,7 +11,8 @@ MAX_MONTHS = 90
 
 # the month of a partition is that of Asia/Ho_Chi_Minh, which has kept this offset since 1975
 _ZONE_S = 7 * 3600
-_SHORT_S = 80 * 28 * 86_400
+# rows of no more time than this are of few enough months
+SHORT_S = 80 * 28 * 86_400
 
 
 def batches(seconds: Sequence[int], sizes: Sequence[int] | None = None) -> Iterator[Sequence[int]]:
@@ -22,7 +23,7 @@ def batches(seconds: Sequence[int], sizes: Sequence[int] | None = None) -> Itera
     if not seconds:
         return
     order: Sequence[int] = range(len(seconds))
-    spread = max(seconds) - min(seconds) > _SHORT_S
+    spread = max(seconds) - min(seconds) > SHORT_S
     if not spread and sizes is None:
         for start in count(0, MAX_ROWS):
             if start >= len(order):

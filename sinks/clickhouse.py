@@ -1,4 +1,4 @@
-"""ClickHouse over its native protocol: the only module that knows clickhouse-driver.
+"""ClickHouse over its native protocol: all that knows clickhouse-driver is here and in `sinks.native_block`.
 
 The driver pings and reconnects before each query, never repeats one, and drops its connection after any
 error, so a call after a failure starts afresh. It is not thread-safe: one `Session`, one thread.
@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from clickhouse_driver import Client
 from clickhouse_driver import errors as driver
 
 from sinks.codes import NO_SUCH_COLUMN, PASSING, UNKNOWN_DATABASE, UNKNOWN_TABLE
+from sinks.native_block import PackedClient
 from streams.sink import SinkRejected, SinkUnavailable
 
 # a connection that hangs is given up after at most ping + connect + receive = 28 s
@@ -63,7 +63,7 @@ class Session:
         # it logs each failed connection with a traceback, of what is raised as SinkUnavailable anyway
         logging.getLogger("clickhouse_driver").setLevel(logging.ERROR)
         self._entered = not server.database
-        self._client = Client(
+        self._client = PackedClient(
             server.host,
             server.port,
             database="",
@@ -95,7 +95,10 @@ class Session:
             yield from self._client.execute_iter(sql, params, external_tables=tables, settings=settings)
 
     def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[object]]) -> None:
-        """Insert columns of equal length: times as integers of the column's unit, strings as str or bytes."""
+        """Insert columns of equal length: times as integers of the column's unit, strings as str or bytes.
+
+        Columns that are all packed go as they are.
+        """
         with self._errors(table):
             quoted = ", ".join(f"`{n}`" for n in names)
             self._client.execute(f"INSERT INTO `{table}` ({quoted}) VALUES", list(columns), columnar=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sinks.batches import batches
 from sinks.clickhouse import RECEIVE_S, External, Server, Session
+from sinks.packed import packed_columns
 from streams.core.breaker import Breaker
 from streams.core.values import Changes, PaneIds, Position, Progress, Rows, version_of
 from streams.spec import StreamSpec
@@ -81,6 +82,10 @@ class ClickHouseSink:
 
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write window rows, and the late events' own rows, to the stream's table."""
+        names = (*spec.columns, "window_seconds", "partition")
+        if packed := packed_columns(changes):
+            self._session.insert(spec.table, names, packed)
+            return
         columns: list[list[Any]] = [[] for _ in range(len(spec.columns) + 2)]
         for c in changes:
             for rows in (c.rows, Rows.of(late.row for late in c.late)):
@@ -89,7 +94,6 @@ class ClickHouseSink:
                 where = [c.progress.pane_ms // 1000] * more, [c.progress.partition] * more
                 for column, values in zip(columns, (*rows.columns, *where), strict=True):
                     column.extend(values)
-        names = (*spec.columns, "window_seconds", "partition")
         for batch in batches(columns[0]):
             self._session.insert(spec.table, names, _pick(columns, batch))
 

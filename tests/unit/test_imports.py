@@ -13,7 +13,7 @@ VENDORS = {
     "faust": ("streams/delivery/", "streams/app.py"),
     "mode": ("streams/delivery/", "streams/app.py"),
     "aiokafka": ("streams/delivery/",),
-    "clickhouse_driver": ("sinks/clickhouse.py",),
+    "clickhouse_driver": ("sinks/clickhouse.py", "sinks/native_block.py"),
     "kafka": ("infra/kafka.py", "infra/producer.py", "infra/chaos/log.py"),
     "click": ("infra/cli/",),
     "rich": ("infra/cli/", "infra/view/"),

@@ -1,0 +1,48 @@
+"""Rows that the fold has packed, as the columns of one insert."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from sinks.batches import SHORT_S
+from streams.core.packed import Layout, Packed, joined
+from streams.core.values import Changes, Rows
+
+# of packed rows one insert holds more: they are a few strings of bytes
+MAX_PACKED = 250_000
+
+
+def packed_columns(changes: Sequence[Changes]) -> list[Packed] | None:
+    """The columns of all rows, in the order of `Rows`, then window_seconds and partition.
+
+    None where lists do: rows that are not packed or can't be, too many of them, or of too many months.
+    """
+    rows = sum(len(c.rows) + len(c.late) for c in changes)
+    first = next((c.rows for c in changes if c.rows), Rows())
+    if not first or rows > MAX_PACKED or not all(c.rows.packed for c in changes):
+        return None
+    layouts = [cast(Packed, column).layout for column in first.columns]
+    try:
+        blocks = [block for c in changes for block in _blocks(c, layouts)]
+    except (struct.error, UnicodeError):
+        return None
+    starts = frozenset[int]().union(*(block[0].distinct for block in blocks))
+    if max(starts) - min(starts) > SHORT_S:
+        return None
+    return [joined(columns) for columns in zip(*blocks, strict=True)]
+
+
+def _blocks(changes: Changes, layouts: Sequence[Layout]) -> Iterator[list[Packed]]:
+    """The rows, and the late events' own."""
+    progress = changes.progress
+    late = zip(*(event.row for event in changes.late), strict=True)
+    columns = [Packed.of(layout, column) for layout, column in zip(layouts, late, strict=False)]
+    for block in (cast(Sequence[Packed], changes.rows.columns), columns):
+        if block:
+            count = len(block[0])
+            seconds = _same(Layout.U32, 4, progress.pane_ms // 1000, count)
+            yield [*block, seconds, _same(Layout.U16, 2, progress.partition, count)]
+
+
+def _same(layout: Layout, size: int, value: int, count: int) -> Packed:
+    return Packed(layout, count, value.to_bytes(size, "little") * count)

@@ -1,0 +1,200 @@
+"""Rows that travel packed are stored as the same rows are that travel as lists."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.jsonschema import examples
+from sinks import native_block, packed
+from sinks.clickhouse import Server
+from sinks.packed import packed_columns
+from sinks.store import ClickHouseSink
+from streams.catalog.camera import SPEC as CAMERA
+from streams.catalog.qr import SPEC as QR
+from streams.core.packed import Layout, Packed
+from streams.core.partition import PartitionState
+from streams.core.rules import Rules
+from streams.core.values import Changes, Progress, RecordBatch, Row, Rows
+from streams.registry import load_streams
+from streams.sink import SinkRejected
+from streams.spec import Distribution, StreamSpec, Sum
+from tests.support.clickhouse import T0_S, HasClickHouse, ask, late, new_database
+from tests.support.engines import native
+
+STREAMS = load_streams()
+TEXTS = (
+    "",
+    "cam-1",
+    "Tuyên Quang",
+    "Ỷ La — đường 17/8",
+    "it's",
+    "\\N",
+    "\\",
+    "a" * 127,
+    "ư" * 64,
+    "b" * 20_000,
+)
+NUMBERS = (0, 1, 255, 2**32, 2**53 - 1, 2**63, 2**64 - 1)
+
+
+@pytest.fixture
+def server(stack: HasClickHouse) -> Server:
+    """A database of the test's own."""
+    return new_database(stack)
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each packed block had that was sent."""
+    sent: list[int] = []
+    send = native_block.PackedClient._send_block
+
+    def count(client: Any, wire: Any, rows: int) -> None:
+        sent.append(rows)
+        send(client, wire, rows)
+
+    monkeypatch.setattr(native_block.PackedClient, "_send_block", count)
+    return sent
+
+
+def layouts(spec: StreamSpec) -> Iterator[Layout]:
+    """How the compiled fold packs each column."""
+    yield from (Layout.U32, *[Layout.TEXT] * len(spec.dimensions), *[Layout.U64] * 3)
+    for measure in spec.measures:
+        several = isinstance(measure, Distribution)
+        yield from (
+            [Layout.U64, Layout.U64, Layout.U64, Layout.LISTS, Layout.LISTS] if several else [Layout.U64]
+        )
+
+
+def random_row(spec: StreamSpec, rng: Random, number: int) -> Row:
+    """A row of the stream with anything in it."""
+    row: list[object] = [T0_S + 60 * (number % 7), *(rng.choice(TEXTS) for _ in spec.dimensions)]
+    row += [0, number, rng.choice(NUMBERS[1:])]
+    for measure in spec.measures:
+        row += [rng.choice(NUMBERS) for _ in measure.columns][: 3 if isinstance(measure, Distribution) else 1]
+        if isinstance(measure, Sum) and measure.name.endswith("_vnd"):
+            row[-1] = rng.choice((*NUMBERS, 2**64, 2**127, 4096 * (2**53 - 1)))
+        if isinstance(measure, Distribution):
+            buckets = sorted({rng.choice(NUMBERS) for _ in range(rng.choice((0, 0, 1, 3, 9)))})
+            row += [buckets, [rng.choice(NUMBERS) for _ in buckets]]
+    return tuple(row)
+
+
+def put(server: Server, spec: StreamSpec, changes: Sequence[Changes]) -> list[tuple[Any, ...]]:
+    """What the table holds after these rows alone were put."""
+    with closing(ClickHouseSink(server)) as sink:
+        sink.put_rows(spec, changes)
+    found = ask(server, f"SELECT * FROM {spec.table} ORDER BY ALL")
+    parts = ask(
+        server,
+        "SELECT count() FROM system.parts WHERE active AND database = currentDatabase()"
+        f" AND table = '{spec.table}'",
+    )
+    assert parts == [(1,)]
+    ask(server, f"TRUNCATE TABLE {spec.table}")
+    return found
+
+
+def as_packed(spec: StreamSpec, changes: Changes) -> Changes:
+    """The same changes, their rows packed."""
+    columns = [
+        Packed.of(how, column) for how, column in zip(layouts(spec), changes.rows.columns, strict=True)
+    ]
+    return replace(changes, rows=Rows(columns))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_any_rows_of_each_stream(server: Server, blocks: list[int], name: str) -> None:
+    """All column types: texts of any length and alphabet, sums beyond 64 bits, empty arrays."""
+    spec, rng = STREAMS[name], Random(7)
+    flush = []
+    for partition, count in ((0, 300), (4, 1), (65_535, 77)):
+        rows = [random_row(spec, rng, n + 1000 * partition) for n in range(count)]
+        at = Progress(spec.name, spec.topic, partition, next_offset=10**6)
+        flush.append(Changes(at, Rows.of(rows), [], [], []))
+    expected = put(server, spec, flush)
+    assert blocks == []
+    assert put(server, spec, [as_packed(spec, changes) for changes in flush]) == expected
+    assert blocks == [378]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_the_two_engines_fold(server: Server, blocks: list[int], name: str) -> None:
+    """The events that are beside each stream's definition, through both engines into both tables."""
+    spec = STREAMS[name]
+    valid = [example for example in examples(spec.event).valid if isinstance(example, dict)]
+    values = [
+        orjson.dumps({**example, "event_id": f"{name}-{n}", "occurred_at": T0_S * 1000 + n * 700})
+        for n, example in enumerate(valid * 40)
+    ]
+    flushes: list[list[Changes]] = []
+    for new in (PartitionState, native):
+        flush = []
+        for partition in range(3):
+            state = new(spec, Rules(), Progress(spec.name, spec.topic, partition, epoch=partition))
+            state.fold(RecordBatch(0, len(values), T0_S * 1000 + 10**6, values))
+            changes = state.capture()
+            assert changes
+            flush.append(changes)
+        flushes.append(flush)
+    plain, compiled = flushes
+    assert plain == compiled
+    assert sum(len(changes.rows) for changes in plain) > 3
+    assert put(server, spec, plain) == put(server, spec, compiled)
+    assert len(blocks) == 1
+
+
+def test_late_events_go_into_the_same_block(server: Server, blocks: list[int]) -> None:
+    """Rows of the fold, late events of another partition, and a partition with nothing."""
+    rows = [random_row(CAMERA, Random(3), n) for n in range(5)]
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    flush = [
+        Changes(at, Rows.of(rows), [], [late(7, offset=3), late(8, 60, offset=4)], []),
+        Changes(replace(at, partition=1), Rows(), [], [late(9, 120, offset=5)], []),
+        Changes(replace(at, partition=2), Rows(), [], [], []),
+    ]
+    expected = put(server, CAMERA, flush)
+    assert len(expected) == 8
+    assert put(server, CAMERA, [as_packed(CAMERA, flush[0]), *flush[1:]]) == expected
+    assert blocks == [8]
+
+
+def test_a_number_below_zero_is_refused_as_ever(server: Server) -> None:
+    """No column of the store takes it, and it does not wrap."""
+    rows = Rows.of([random_row(CAMERA, Random(1), 1)])
+    wrong = late(7, offset=3, events=-1)
+    flush = as_packed(CAMERA, Changes(Progress(CAMERA.name, CAMERA.topic, 0), rows, [], [wrong], []))
+    assert packed_columns([flush]) is None
+    with closing(ClickHouseSink(server)) as sink, pytest.raises(SinkRejected):
+        sink.put_rows(CAMERA, [flush])
+
+
+def test_a_column_of_another_type_gets_values(server: Server, blocks: list[int]) -> None:
+    """Bytes go only to the type that they are made for; 64-bit numbers fit 128 bits too."""
+    rows = Rows.of([random_row(QR, Random(n), n) for n in range(50)])
+    flush = Changes(Progress(QR.name, QR.topic, 0), rows, [], [], [])
+    ask(server, f"ALTER TABLE {QR.table} MODIFY COLUMN failed UInt128")
+    expected = put(server, QR, [flush])
+    assert put(server, QR, [as_packed(QR, flush)]) == expected
+    assert blocks == [50]
+    ask(server, f"ALTER TABLE {QR.table} MODIFY COLUMN failed Float64")
+    assert put(server, QR, [as_packed(QR, flush)]) == put(server, QR, [flush])
+    assert blocks == [50]
+
+
+def test_too_many_rows_or_months_go_as_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then an insert is cut, by rows or by time."""
+    rows = [random_row(CAMERA, Random(n), n) for n in range(4)]
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    flush = as_packed(CAMERA, Changes(at, Rows.of(rows), [], [], []))
+    assert packed_columns([flush]) is not None
+    old = as_packed(CAMERA, Changes(at, Rows.of([(0, *rows[0][1:]), rows[1]]), [], [], []))
+    assert packed_columns([old]) is None
+    monkeypatch.setattr(packed, "MAX_PACKED", 3)
+    assert packed_columns([flush]) is None
