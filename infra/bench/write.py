@@ -1,16 +1,22 @@
-"""The write side alone: rows of a great city's open keys into ClickHouse, a flush each second."""
+"""The write side alone, from the fold on: rows of a great city's open keys into ClickHouse."""
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from infra.bench.ground import Ground, Say
-from infra.bench.load import T0_MS, camera_id
+from infra.bench.load import MINUTE_MS, T0_MS, message
 from infra.bench.processes import usage
 from infra.bench.songlo import Target, create_database, drop_database, query, spec_for
+from infra.settings import load_settings
 from sinks.store import ClickHouseSink
 from streams.core.pace import MONTH_S, pace, parts
-from streams.core.values import Changes, Progress, Row, Rows
+from streams.core.partition import PartitionState
+from streams.core.rules import Rules
+from streams.core.values import Progress, RecordBatch
+from streams.engine import Engine, choose_engine
+from streams.spec import StreamSpec
 
 TOPIC = "bench.write"
 PARTITIONS = 6
@@ -18,24 +24,29 @@ PARTITIONS = 6
 ROWS_PER_FLUSH = 120_000
 FLUSH_SECONDS, LONGEST_SECONDS = 1.0, 10.0
 PARTS_BOUND = 300
+BUNDLE, NEVER_LATE_MS = 100, 20 * 366 * 86_400_000
 
 
 def measure(seconds: int, keys: int, months: int, ground: Ground, say: Say) -> dict[str, Any]:
     """Write as much as goes, flush after flush, at the pace of a worker.
 
-    Each flush has rows of so many months, as when old events are read in any order.
+    Each flush has rows of so many months, as when old events are read in any order. Taking the rows out of
+    the fold counts, folding them does not.
     """
     target = Target(ground.brokers, TOPIC, ground.clickhouse, ground.clickhouse_http, "bench_write")
     drop_database(target)
     create_database(target)
     sink, spec = ClickHouseSink(target.native), spec_for(TOPIC)
+    settings = load_settings(os.environ)
+    fold, _ = choose_engine(settings.fold, settings.library_folder, [spec])
     engine, rows, flushes, most_parts, writing, cpu = ground.pids["clickhouse"], 0, 0, 0, 0.0, 0.0
     engine_before = usage(engine).cpu_seconds
     say(f"writing for {seconds} s …")
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        changes = _changes(flushes, keys, months)
+        states = _folded(flushes, keys, months, fold, spec)
         began, before = time.monotonic(), time.process_time()
+        changes = [found for state in states if (found := state.capture())]
         sink.put_rows(spec, changes)
         sink.put_progress(spec, changes)
         cpu += time.process_time() - before
@@ -69,26 +80,28 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"most active parts       {found['most_parts']:>12} (meant: under {PARTS_BOUND})"
 
 
-def _changes(flush: int, keys: int, months: int) -> list[Changes]:
-    """One flush: the next rows of a minute that all keys are in."""
-    changes = []
+def _folded(flush: int, keys: int, months: int, engine: Engine, spec: StreamSpec) -> list[PartitionState]:
+    """What one flush has to write: the next rows of a minute that all keys are in, an event in each."""
+    states = []
     for partition in range(PARTITIONS):
         per = ROWS_PER_FLUSH // PARTITIONS
         first = flush * ROWS_PER_FLUSH + partition * per
-        rows = [_row(n, keys, months) for n in range(first, first + per)]
-        progress = Progress("camera", TOPIC, partition, next_offset=first + per)
-        changes.append(Changes(progress, Rows.of(rows), [], [], []))
-    return changes
+        at = Progress(spec.name, spec.topic, partition, next_offset=first, replay_from=first)
+        state = engine.new_state(spec, Rules(disorder_ms=NEVER_LATE_MS), at)
+        for offset in range(first, first + per, BUNDLE):
+            events = [_event(n, keys, months) for n in range(offset, offset + BUNDLE)]
+            append_ms = T0_MS + (offset // keys + 2) * MINUTE_MS
+            state.fold(
+                RecordBatch(offset, offset + BUNDLE, append_ms, [b"[%b]" % b",".join(events)], [offset])
+            )
+        states.append(state)
+    return states
 
 
-def _row(number: int, keys: int, months: int) -> Row:
+def _event(number: int, keys: int, months: int) -> bytes:
     minute, key = divmod(number, keys)
-    start_s = T0_MS // 1000 + minute * 60 - number % months * MONTH_S
-    speed = 20_000 + number % 40_000
-    dimensions = (camera_id(key), "02203", "vehicle", "car", "", "north")
-    buckets, weights = [speed, speed + 1000, speed + 3000], [1, 2, 1]
-    measures = (4, 4, 4, 4 * speed, speed + 3000, buckets, weights)
-    return (start_s, *dimensions, 0, number, *measures)
+    at_ms = T0_MS + minute * MINUTE_MS - number % months * MONTH_S * 1000
+    return message(number, (key, at_ms, 200 + number % 400, 90))
 
 
 def _parts(target: Target, table: str) -> int:
