@@ -8,18 +8,31 @@ from sinks.batches import SHORT_S
 from streams.core.packed import Layout, Packed, joined
 from streams.core.values import Changes, Rows
 
-# of packed rows one insert holds more: they are a few strings of bytes
+# rows of one insert, unless a single partition has more
 MAX_PACKED = 250_000
+
+
+def inserts(changes: Sequence[Changes]) -> Iterator[list[Changes]]:
+    """The changes of each insert."""
+    group: list[Changes] = []
+    rows = 0
+    for c in changes:
+        more = len(c.rows) + len(c.late)
+        if group and rows + more > MAX_PACKED:
+            yield group
+            group, rows = [], 0
+        group.append(c)
+        rows += more
+    yield group
 
 
 def packed_columns(changes: Sequence[Changes]) -> list[Packed] | None:
     """The columns of all rows, in the order of `Rows`, then window_seconds and partition.
 
-    None where lists do: rows that are not packed or can't be, too many of them, or of too many months.
+    None where lists do: rows that are not packed or can't be, or of too many months.
     """
-    rows = sum(len(c.rows) + len(c.late) for c in changes)
     first = next((c.rows for c in changes if c.rows), Rows())
-    if not first or rows > MAX_PACKED or not all(c.rows.packed for c in changes):
+    if not first or not all(c.rows.packed for c in changes):
         return None
     layouts = [cast(Packed, column).layout for column in first.columns]
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sinks.batches import batches
 from sinks.clickhouse import RECEIVE_S, External, Server, Session
-from sinks.packed import packed_columns
+from sinks.packed import inserts, packed_columns
 from streams.core.breaker import Breaker
 from streams.core.values import Changes, PaneIds, Position, Progress, Rows, version_of
 from streams.spec import StreamSpec
@@ -83,9 +83,13 @@ class ClickHouseSink:
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write window rows, and the late events' own rows, to the stream's table."""
         names = (*spec.columns, "window_seconds", "partition")
-        if packed := packed_columns(changes):
-            self._session.insert(spec.table, names, packed)
-            return
+        for group in inserts(changes):
+            if packed := packed_columns(group):
+                self._session.insert(spec.table, names, packed)
+            else:
+                self._put_lists(spec, names, group)
+
+    def _put_lists(self, spec: StreamSpec, names: Sequence[str], changes: Sequence[Changes]) -> None:
         columns: list[list[Any]] = [[] for _ in range(len(spec.columns) + 2)]
         for c in changes:
             for rows in (c.rows, Rows.of(late.row for late in c.late)):

@@ -188,13 +188,31 @@ def test_a_column_of_another_type_gets_values(server: Server, blocks: list[int])
     assert blocks == [50]
 
 
-def test_too_many_rows_or_months_go_as_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then an insert is cut, by rows or by time."""
+def test_rows_of_too_many_months_go_as_lists() -> None:
+    """Then an insert is cut by time."""
     rows = [random_row(CAMERA, Random(n), n) for n in range(4)]
     at = Progress(CAMERA.name, CAMERA.topic, 0)
     flush = as_packed(CAMERA, Changes(at, Rows.of(rows), [], [], []))
     assert packed_columns([flush]) is not None
     old = as_packed(CAMERA, Changes(at, Rows.of([(0, *rows[0][1:]), rows[1]]), [], [], []))
     assert packed_columns([old]) is None
-    monkeypatch.setattr(packed, "MAX_PACKED", 3)
-    assert packed_columns([flush]) is None
+
+
+def test_many_rows_are_several_inserts(
+    server: Server, blocks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut between partitions; the rows of one stay together."""
+    monkeypatch.setattr(packed, "MAX_PACKED", 5)
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    rows = [[random_row(CAMERA, Random(n), 100 * p + n) for n in range(p)] for p in (2, 3, 1, 7)]
+    flush = [
+        as_packed(CAMERA, Changes(replace(at, partition=p), Rows.of(some), [], [], []))
+        for p, some in enumerate(rows)
+    ]
+    with closing(ClickHouseSink(server)) as sink:
+        sink.put_rows(CAMERA, flush)
+    assert blocks == [5, 1, 7]
+    assert ask(server, f"SELECT partition, count() FROM {CAMERA.table} GROUP BY ALL ORDER BY ALL") == [
+        (0, 2), (1, 3), (2, 1), (3, 7),
+    ]  # fmt: skip
+    ask(server, f"TRUNCATE TABLE {CAMERA.table}")
