@@ -13,7 +13,7 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 class LogUnreadError(Exception):
-    """The log could not be read to its end in time."""
+    """The log could not be read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,12 @@ class Record:
 
 
 def read_log(
-    brokers: str, topics: Iterable[str], begin: Mapping[Place, int] | None = None, timeout_s: float = 120.0
+    brokers: str, topics: Iterable[str], begin: Mapping[Place, int] | None = None, timeout_s: float = 30.0
 ) -> Iterator[Record]:
     """All committed messages of the topics, of each partition in order, up to where it ends now.
 
-    `begin` gives offsets to begin at, in place of the start of the log. Raises LogUnreadError.
+    `begin` gives offsets to begin at, in place of the start of the log. Raises LogUnreadError when nothing
+    comes for `timeout_s`.
     """
     consumer = KafkaConsumer(
         bootstrap_servers=brokers.split(","),
@@ -55,15 +56,17 @@ def read_log(
         starts, ends = consumer.beginning_offsets(tps), consumer.end_offsets(tps)
         for tp in tps:
             consumer.seek(tp, (begin or {}).get((tp.topic, tp.partition), starts[tp]))
-        deadline = time.monotonic() + timeout_s
+        moved, at = time.monotonic(), -1
         while behind := [tp for tp in tps if consumer.position(tp) < ends[tp]]:
+            if (now_at := sum(map(consumer.position, tps))) != at:
+                moved, at = time.monotonic(), now_at
+            if time.monotonic() > moved + timeout_s:
+                raise LogUnreadError(
+                    f"{behind} not read to {[ends[tp] for tp in behind]}: nothing came for {timeout_s:.0f} s"
+                )
             for tp, records in consumer.poll(timeout_ms=200).items():
                 for r in records:
                     if r.offset < ends[tp]:
                         yield Record(r.topic, r.partition, r.offset, r.timestamp, r.value)
-            if time.monotonic() > deadline:
-                raise LogUnreadError(
-                    f"{behind} not read to {[ends[tp] for tp in behind]} in {timeout_s:.0f} s"
-                )
     finally:
         consumer.close()

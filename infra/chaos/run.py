@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from infra.chaos.log import LogUnreadError
 from infra.chaos.mayhem import Mayhem
 from infra.chaos.nursery import Nursery
 from infra.chaos.rig import NotCaughtUpError, Rig, Times
@@ -90,7 +91,7 @@ def run(order: Order, home: Path, cache: Path, say: Say) -> Report:
     ):
         try:
             _run(order, rig, stack, report, say)
-        except (NotCaughtUpError, WorkerGoneError, KafkaFailureError, SinkError) as e:
+        except (NotCaughtUpError, LogUnreadError, WorkerGoneError, KafkaFailureError, SinkError) as e:
             report.failure = f"{type(e).__name__}: {e}"
         report.starts = sum(worker.starts for worker in rig.workers)
         report.looks = rig.watch.looks
