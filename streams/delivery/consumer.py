@@ -152,6 +152,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
 
     async def _commit_own(self, positions: Mapping[Partition, int], timeout_s: float) -> bool:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
+        # behind a request to join Kafka reads it as one of the last generation, and aiokafka joins once more:
+        # with a commit in each such wait the rebalances of a group never end
+        if consumer._coordinator._performed_join_prepare:  # noqa: SLF001 - aiokafka does not tell otherwise
+            return False
         assigned = consumer.assignment()
         offsets = {tp: offset for p, offset in positions.items() if (tp := TP(*p)) in assigned}
         if not offsets:  # all revoked in the meantime, and aiokafka refuses an empty commit

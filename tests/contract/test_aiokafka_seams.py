@@ -43,11 +43,12 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (fetcher.Fetcher._get_actions_per_node, "1dab2cf937d1"),
         (fetcher.Fetcher._update_fetch_positions, "d7774d8241dc"),
         (GroupCoordinator._on_join_complete, "0b0b3d204b40"),
+        (GroupCoordinator.ensure_active_group, "33c84c1a9301"),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
 def test_replaced_and_relied_upon_code_is_unchanged(part: Any, expected: str) -> None:
-    """The unpacking is replaced, the rest decides when a held partition is left alone."""
+    """The unpacking is replaced; the rest decides when a held partition is left alone, and when to commit."""
     assert fingerprint(part) == expected
 
 

@@ -6,12 +6,14 @@ from random import Random
 from infra.chaos.rig import Rig, eventually
 from infra.chaos.workers import Worker
 from streams.delivery.failpoints import ALL_FAILPOINTS
-from tests.faults.conftest import Flood, Mischief
+from tests.faults.conftest import PARTITIONS, Flood, Mischief, NewRig
 from tests.support.kafka import commits
 
 WINDOWS = {"camera_windows", "service_windows", "qr_windows"}
 # passed only by a worker that is asked to stop
 AT_STOP = "stop.before_flush"
+MOST_REBALANCES = 3
+REBALANCING = "because it is rebalancing"
 
 
 def test_killed_at_each_failpoint(rig: Rig, flood: Flood, seed: int) -> None:
@@ -108,6 +110,32 @@ def test_workers_come_and_go(rig: Rig, flood: Flood, seed: int, pace: float) -> 
     feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
+
+
+def test_a_member_that_is_slow_to_rejoin_stirs_no_storm(new_rig: NewRig, flood: Flood, seed: int) -> None:
+    """Who waits for it goes on flushing; a commit among that would begin the next rebalance, without end."""
+    rig = new_rig(session_ms=20_000)
+    sleeper, waits, joins = rig.worker(), rig.worker(), rig.worker()
+    for worker in (sleeper, waits):
+        worker.start(flush_ms=500)
+        worker.wait_ready()
+    feed = rig.feed(flood(seed), rate=500)
+    eventually(lambda: len(rig.positions()) == PARTITIONS * len(rig.topics))
+    sleeper.stop()
+    joins.start(flush_ms=500)
+    eventually(lambda: REBALANCING in waits.log.read_text())
+    for _ in range(3):
+        told_ms = waits.status["updated_ms"]
+        eventually(lambda told_ms=told_ms: waits.status["updated_ms"] > told_ms, timeout_s=6)
+    sleeper.wake()
+    joins.wait_ready()
+    feed.stop()
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+    said = waits.log.read_text()
+    assert "OffsetCommit failed" not in said
+    # its own start, the wait, and one that Kafka may put off
+    assert said.count(" assigned ") <= MOST_REBALANCES, said
 
 
 def test_a_stop_under_load_loses_no_time(rig: Rig, traffic: Mischief, seed: int) -> None:
