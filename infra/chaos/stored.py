@@ -54,14 +54,6 @@ def verdicts(server: Server) -> dict[Place, str]:
     return {(r["topic"], r["partition"]): r["verdict"] for r in rows(server, sql)}
 
 
-def seen_events(server: Server) -> dict[str, int]:
-    """By topic, how many events its view shows to analysts."""
-    return {
-        topic: int(rows(server, f"SELECT sum(events) AS n FROM {reading.table} FINAL")[0]["n"])  # noqa: S608  # our own names
-        for topic, reading in READINGS.items()
-    }
-
-
 def versions(server: Server, by_row: bool = True) -> dict[tuple[Any, ...], int]:
     """The version of every stored row and progress; sums of them by window and partition unless `by_row`."""
     found: dict[tuple[Any, ...], int] = {}

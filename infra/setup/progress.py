@@ -21,12 +21,11 @@ class SetupError(Exception):
 
 
 class Progress:
-    """Numbered steps on a text stream; silent as long as there is nothing to do."""
+    """Steps on a text stream; silent as long as there is nothing to do."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = sys.stderr if out is None else out
         self._live = self._out.isatty() and os.environ.get("TERM") != "dumb"
-        self._step = 0
 
     def say(self, text: str) -> None:
         """One line of its own."""
@@ -45,7 +44,6 @@ class Progress:
 
         Raises SetupError with the last lines of what it printed when it fails.
         """
-        self._step += 1
         began = time.monotonic()
         with tempfile.TemporaryFile() as log:
             try:

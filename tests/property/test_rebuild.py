@@ -28,7 +28,7 @@ class Redo:
     """One rebuild of a span, a step at a time; `log` is as it is when it is read."""
 
     def __init__(self, sink: MemorySink, log: list[RecordBatch], progress: Progress, span: Span) -> None:
-        self.progress, self.span, self.swapped = progress, span, False
+        self.progress, self.span = progress, span
         self.shadow = MemoryShadow(sink, SPEC, RULES.pane_ms, span)
         self._sink, self._log = sink, log
         self._steps = self._all()
@@ -40,7 +40,6 @@ class Redo:
     def _all(self) -> Iterator[str]:
         yield from fill(self._sink, self.shadow, SPEC, RULES, self.span, self.progress, lambda _: self._log)
         yield from swap(self.shadow)
-        self.swapped = True
 
 
 class Rebuilds(Exactness):
