@@ -72,7 +72,11 @@ def new_rig(
     verdicts, hits = [v for rig in rigs for v in rig.verdicts], [h for rig in rigs for h in rig.hits]
     record_property(ledger.PROPERTY, ledger.told(verdicts, hits))
     while rigs:
-        rigs.pop().__exit__(None, None, None)
+        rig = rigs.pop()
+        rig.__exit__(None, None, None)
+        # an engine with those of hundreds of tests takes half a minute to start again
+        rig.stack.wait_ready()
+        rig.ask(f"DROP DATABASE {rig.name}")
     # now, while it is known that there are such sockets; at the end of pytest they would be an error
     gc.collect()
 
