@@ -38,7 +38,7 @@ class WorkerConfig:
     request_ms: int = 30_000
     metadata_ms: int = 30_000
     commit_ms: int = 10_000
-    stop_ms: int = 20_000
+    stop_ms: int = 18_000
     accept_gap: bool = False
     fold: str = "auto"
     library_folder: Path | None = None
