@@ -139,7 +139,10 @@ def test_an_older_copy_of_the_data_heals_itself(
     eventually(lambda: sum(rig.positions().values()) > 0)
     time.sleep(rng.uniform(0.2, 1))
     frozen(stack, lambda: shutil.copytree(data, copy, symlinks=True))
-    time.sleep(rng.uniform(0.5, 1))
+    copied = sum(rig.positions().values())
+    time.sleep(rng.uniform(0.2, 1))
+    # a flush that the copy held up may take longer than that, and the copy would lack nothing
+    eventually(lambda: sum(rig.positions().values()) > copied)
     goes_on = seed % 2 == 0
     if not goes_on:
         worker.terminate()
