@@ -1,5 +1,6 @@
 """ClickHouse that is away, dies, hangs, breaks off, runs full, or comes back older than it was."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 from infra.chaos.rig import Rig, eventually
 from infra.local.engine import engine_answers
 from infra.local.stack import Stack
+from streams.sink import SinkUnavailable
 from tests.faults.conftest import Flood, NewRig
 from tests.faults.disk import SmallDisk, small_disk_of
 
@@ -41,6 +43,13 @@ def kill_engine(stack: Stack) -> None:
 def engine_is_back(stack: Stack) -> bool:
     """Whether ClickHouse answers again."""
     return engine_answers(int(stack.clickhouse_http.rpartition(":")[2]))
+
+
+def grown(rig: Rig, readings: list[int]) -> bool:
+    """Whether more is stored than at the first reading; an engine that was frozen starts again after it."""
+    with contextlib.suppress(SinkUnavailable):
+        readings.append(sum(rig.positions().values()))
+    return bool(readings) and readings[-1] > readings[0]
 
 
 def frozen(stack: Stack, *acts: Callable[[], object]) -> None:
@@ -139,10 +148,10 @@ def test_an_older_copy_of_the_data_heals_itself(
     eventually(lambda: sum(rig.positions().values()) > 0)
     time.sleep(rng.uniform(0.2, 1))
     frozen(stack, lambda: shutil.copytree(data, copy, symlinks=True))
-    copied = sum(rig.positions().values())
+    readings: list[int] = []
+    # a flush that the copy holds up may take seconds, and before it ends the copy lacks nothing
+    eventually(lambda: grown(rig, readings))
     time.sleep(rng.uniform(0.2, 1))
-    # a flush that the copy held up may take longer than that, and the copy would lack nothing
-    eventually(lambda: sum(rig.positions().values()) > copied)
     goes_on = seed % 2 == 0
     if not goes_on:
         worker.terminate()
