@@ -23,7 +23,8 @@ def inserts(changes: Sequence[Changes]) -> Iterator[list[Changes]]:
             group, rows = [], 0
         group.append(c)
         rows += more
-    yield group
+    if group:
+        yield group
 
 
 def packed_columns(changes: Sequence[Changes]) -> list[Packed] | None:

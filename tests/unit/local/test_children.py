@@ -181,7 +181,6 @@ def test_stop_is_in_order_and_final(tmp_path: Path) -> None:
     assert [started(pid) for pid in pids] == [None, None, None]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
 def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
     """kill -9 of the parent leaves no orphan, not even one that ignores SIGTERM."""
     code = (
