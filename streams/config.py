@@ -30,7 +30,7 @@ class WorkerConfig:
     flush_ms: int = 1000
     flush_most_ms: int = 10_000
     pending_bytes: int = 64 * 1024 * 1024
-    poll_batches: int = 20
+    poll_batches: int = 8
     fetch_bytes: int = 1024 * 1024
     session_ms: int = 6_000
     heartbeat_ms: int = 1_000

@@ -19,7 +19,7 @@ from streams.core.values import (
     ClosedPane,
     DeadLetter,
     LateEvent,
-    PackedBatch,
+    PackedBatches,
     Position,
     Progress,
     RecordBatch,
@@ -98,13 +98,15 @@ class PartitionState:
             dead=self.dead,
         )
 
-    def fold(self, batch: RecordBatch | PackedBatch) -> None:
-        """Fold the messages of a batch that have not been folded yet, in the order of their offsets.
+    def fold(self, batch: RecordBatch | PackedBatches) -> None:
+        """Fold the messages of one batch or several that have not been folded yet, in the order of the log.
 
         Raises CorruptBatch when records are not in Kafka's format.
         """
-        if isinstance(batch, PackedBatch):
-            batch = unpack(batch)
+        if isinstance(batch, PackedBatches):
+            for each in unpack(batch):
+                self.fold(each)
+            return
         if self.replaying:
             self._fold_until(self._stored.next_offset, batch)
             self._forget_what_is_stored()

@@ -1,67 +1,86 @@
-"""Kafka's record format v2 in pure Python: how the plain engine reads a `PackedBatch`, how to make one."""
+"""Kafka's record format v2 in pure Python: how the plain engine reads `PackedBatches`, how to make them."""
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from itertools import count
 
-from streams.core.values import PackedBatch, RecordBatch
+from streams.core.values import PackedBatches, RecordBatch
+
+# base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and maximum time,
+# producer's id and epoch, base sequence, number of records
+HEADER = struct.Struct(">qiibIhiqqqhii")
+# base offset and length stand before what the length counts
+BEFORE_LENGTH = 12
+MAGIC = 2
 
 
 class CorruptBatch(Exception):
     """The records of a batch are not in Kafka's format, although its checksum was right."""
 
-    def __init__(self, batch: PackedBatch, at: int) -> None:
-        offsets, size = f"offsets {batch.base_offset} to {batch.next_offset - 1}", len(batch.records)
+    def __init__(self, batches: PackedBatches, at: int) -> None:
+        first, last, size = batches.base_offset, batches.next_offset - 1, batches.end - batches.start
         super().__init__(
-            f"{offsets}: no record at byte {at} of {size}, although the checksum is right: the producer's "
-            "client writes broken batches"
+            f"offsets {first} to {last}: no record at byte {at - batches.start} of {size}, although "
+            "the checksum is right: the producer's client writes broken batches"
         )
 
 
-def unpack(batch: PackedBatch) -> RecordBatch:
-    """The batch as a list of messages; raises CorruptBatch."""
-    values, offsets, at = list[bytes | None](), list[int](), 0
-    for _ in range(batch.count):
-        start = at
-        try:
-            delta, value, at = _read_record(batch.records, at)
-        except IndexError:
-            raise CorruptBatch(batch, start) from None
-        offsets.append(batch.base_offset + delta)
-        values.append(value)
-    if at != len(batch.records):
-        raise CorruptBatch(batch, at)
-    return RecordBatch(batch.base_offset, batch.next_offset, batch.append_ms, values, offsets)
+def unpack(batches: PackedBatches) -> Iterator[RecordBatch]:
+    """Each batch as a list of messages; raises CorruptBatch."""
+    data, at = batches.data, batches.start
+    while at < batches.end:
+        if batches.end - at < HEADER.size:
+            raise CorruptBatch(batches, at)
+        base, length, _, _, _, _, last, _, append_ms, _, _, _, records = HEADER.unpack_from(data, at)
+        end, at = at + BEFORE_LENGTH + length, at + HEADER.size
+        values, offsets = list[bytes | None](), list[int]()
+        for _ in range(records):
+            start = at
+            try:
+                delta, value, at = _read_record(data, at, end)
+            except IndexError:
+                raise CorruptBatch(batches, start) from None
+            offsets.append(base + delta)
+            values.append(value)
+        if at != end:
+            raise CorruptBatch(batches, at)
+        yield RecordBatch(base, base + last + 1, append_ms, values, offsets)
 
 
-def pack(batch: RecordBatch) -> PackedBatch:
-    """The batch as records, without keys and headers."""
+def pack(batch: RecordBatch) -> PackedBatches:
+    """The batch as it would stand in a log, without keys and headers, and with no checksum."""
     records = bytearray()
     for offset, value in zip(_offsets(batch), batch.values, strict=False):
         body = b"\0\0" + _varint(offset - batch.base_offset) + b"\1"
         body += (b"\1" if value is None else _varint(len(value)) + value) + b"\0"
         records += _varint(len(body)) + body
-    return PackedBatch(
-        batch.base_offset, batch.next_offset, batch.append_ms, len(batch.values), bytes(records)
-    )
+    return framed(batch.base_offset, batch.next_offset, batch.append_ms, len(batch.values), bytes(records))
+
+
+def framed(base: int, next_offset: int, append_ms: int, number: int, records: bytes) -> PackedBatches:
+    """A batch of so many records that stand behind each other, uncompressed."""
+    length, last = HEADER.size - BEFORE_LENGTH + len(records), next_offset - base - 1
+    header = HEADER.pack(base, length, 0, MAGIC, 0, 0, last, append_ms, append_ms, -1, -1, -1, number)
+    return PackedBatches(base, next_offset, header + records, 0, BEFORE_LENGTH + length)
 
 
 def _offsets(batch: RecordBatch) -> "count[int] | tuple[int, ...]":
     return count(batch.base_offset) if batch.offsets is None else tuple(batch.offsets)
 
 
-def _read_record(records: bytes, at: int) -> tuple[int, bytes | None, int]:
+def _read_record(data: bytes, at: int, limit: int) -> tuple[int, bytes | None, int]:
     """(offset delta, value, where the next record starts); raises IndexError."""
-    length, at = _read_varint(records, at)
+    length, at = _read_varint(data, at)
     end = at + length
-    if length < 1 or end > len(records):
+    if length < 1 or end > limit:
         raise IndexError
-    _, at = _read_varint(records, at + 1)
-    delta, at = _read_varint(records, at)
-    key_size, at = _read_varint(records, at)
-    size, at = _read_varint(records, at + max(0, key_size))
+    _, at = _read_varint(data, at + 1)
+    delta, at = _read_varint(data, at)
+    key_size, at = _read_varint(data, at)
+    size, at = _read_varint(data, at + max(0, key_size))
     if at + max(0, size) > end:
         raise IndexError
-    return delta, None if size < 0 else records[at : at + size], end
+    return delta, None if size < 0 else data[at : at + size], end
 
 
 def _read_varint(records: bytes, at: int) -> tuple[int, int]:

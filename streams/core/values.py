@@ -33,14 +33,18 @@ class RecordBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class PackedBatch:
-    """A Kafka record batch as it stands in the log: `count` records of format v2, uncompressed."""
+class PackedBatches:
+    """Kafka record batches as they stand in the log, one behind the other: of format v2, uncompressed.
+
+    They are the bytes of `data` from `start` to before `end`, headers included; `data` may hold more, since
+    a copy would cost more than folding what is in it.
+    """
 
     base_offset: int
     next_offset: int
-    append_ms: int
-    count: int
-    records: bytes
+    data: bytes
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,8 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
     async def on_start(self) -> None:
         """Nothing is fetched before the subscription, so the fetcher is changed in time."""
         await super().on_start()
-        packed = self.transport.delivery.packed
-        install(self._ensure_consumer()._fetcher, packed)  # noqa: SLF001 - aiokafka has no setting for it
+        engine = self.transport.delivery.engine
+        install(self._ensure_consumer()._fetcher, engine)  # noqa: SLF001 - aiokafka has no setting for it
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         self.consumer.transport.delivery.reach("consume.fetch")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from streams.config import WorkerConfig
 from streams.core.breaker import Breaker, Limit
@@ -15,7 +15,7 @@ from streams.delivery.partitions import Partition, Partitions
 from streams.delivery.sink_thread import SinkThread
 from streams.delivery.status import write_status
 from streams.delivery.unpack import Fetched
-from streams.engine import choose_engine
+from streams.engine import Engine, choose_engine
 from streams.sink import Sink, SinkError, SinkRejected
 from streams.spec import StreamSpec
 
@@ -58,9 +58,9 @@ class Runtime:
         self.rebalance_since: float | None = None
 
     @property
-    def packed(self) -> Collection[str]:
-        """The topics whose batches the fold takes as they stand in the log."""
-        return self.partitions.engine.compiled
+    def engine(self) -> Engine:
+        """What folds the partitions."""
+        return self.partitions.engine
 
     def positions(self) -> Mapping[Partition, int]:
         """Where each partition whose state is there goes on."""

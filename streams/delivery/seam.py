@@ -5,6 +5,7 @@ from typing import Protocol
 
 from streams.config import WorkerConfig
 from streams.delivery.partitions import Partition
+from streams.engine import Engine
 
 
 class Delivery(Protocol):
@@ -13,8 +14,8 @@ class Delivery(Protocol):
     config: WorkerConfig
 
     @property
-    def packed(self) -> Collection[str]:
-        """The topics whose batches are wanted as they stand in the log."""
+    def engine(self) -> Engine:
+        """What folds; the topics that it has compiled are wanted as they stand in the log."""
 
     @property
     def paused(self) -> Collection[str]:

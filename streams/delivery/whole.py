@@ -4,7 +4,7 @@ For the compiled fold, which reads the records itself. Control batches and messa
 to aiokafka.
 """
 
-import struct
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import codec
@@ -12,15 +12,18 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from crc32c import crc32c
 
-from streams.core.values import PackedBatch
+from streams.core.records import BEFORE_LENGTH, HEADER, MAGIC, framed
+from streams.core.values import PackedBatches
 
-# base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and maximum time,
-# producer's id and epoch, base sequence, number of records
-HEADER = struct.Struct(">qiibIhiqqqhii")
-# base offset and length stand before what the length counts; the CRC is of all from the attributes on
-BEFORE_LENGTH, MAGIC_AT, ATTRIBUTES_AT = 12, 16, 21
+# the CRC is of all from the attributes on
+MAGIC_AT, ATTRIBUTES_AT = 16, 21
 COMPRESSION, TRANSACTIONAL, CONTROL = 0x07, 0x10, 0x20
+# of batches that are folded in one go: about a thousand events
+RUN_BYTES = 256 * 1024
 DECODERS = {1: codec.gzip_decode, 2: codec.snappy_decode, 3: codec.lz4_decode, 4: codec.zstd_decode}
+
+# (data, from byte, most bytes, attributes that no batch may have) -> (end, next offset)
+Run = Callable[[bytes, int, int, int], tuple[int, int]]
 
 
 class WholeBatch:
@@ -37,7 +40,7 @@ class WholeBatch:
         "producer_id",
     )
 
-    magic = 2
+    magic = MAGIC
     is_control_batch = False
 
     def __init__(self, data: bytes) -> None:
@@ -59,18 +62,17 @@ class WholeBatch:
         """Whether the batch is as its producer and broker wrote it."""
         return bool(crc32c(memoryview(self._data)[ATTRIBUTES_AT:]) == self._crc)
 
-    def packed(self) -> PackedBatch:
+    def packed(self) -> PackedBatches:
         """The batch with its records uncompressed; raises CorruptRecordException."""
-        records, compression = self._data[HEADER.size :], self._attributes & COMPRESSION
-        if compression:
-            try:
-                records = DECODERS[compression](records)
-            except Exception as error:  # five libraries, each with errors of its own
-                message = (
-                    f"offsets {self.base_offset} to {self.next_offset - 1} can't be uncompressed: {error!r}"
-                )
-                raise CorruptRecordException(message) from error
-        return PackedBatch(self.base_offset, self.next_offset, self.max_timestamp, self._count, records)
+        compression = self._attributes & COMPRESSION
+        if not compression:
+            return PackedBatches(self.base_offset, self.next_offset, self._data, 0, len(self._data))
+        try:
+            records = DECODERS[compression](self._data[HEADER.size :])
+        except Exception as error:  # five libraries, each with errors of its own
+            message = f"offsets {self.base_offset} to {self.next_offset - 1} can't be uncompressed: {error!r}"
+            raise CorruptRecordException(message) from error
+        return framed(self.base_offset, self.next_offset, self.max_timestamp, self._count, bytes(records))
 
     def listed(self) -> Any:
         """The same batch as aiokafka's."""
@@ -95,14 +97,26 @@ class WholeRecords:
         """Whether there is another whole batch."""
         return self._end > 0
 
+    def next_run(self, run: Run, stops: int) -> PackedBatches | None:
+        """The next batches as they stand, without the attributes `stops`; None where `run` finds none."""
+        data, start = self._data, self._at
+        end, next_offset = run(data, start, RUN_BYTES, stops)
+        if end == start:
+            return None
+        self._go_on_from(end)
+        return PackedBatches(int.from_bytes(data[start : start + 8]), next_offset, data, start, end)
+
     def next_batch(self) -> Any:
         """The next batch: a `WholeBatch`, or aiokafka's; raises CorruptRecordException."""
         data = self._data[self._at : self._end]
-        self._at = self._end
-        self._end = self._next_end()
+        self._go_on_from(self._end)
         if len(data) <= MAGIC_AT or data[MAGIC_AT] < WholeBatch.magic or _is_control(data):
             return MemoryRecords(data).next_batch()
         return WholeBatch(data)
+
+    def _go_on_from(self, at: int) -> None:
+        self._at = at
+        self._end = self._next_end()
 
     def _next_end(self) -> int:
         """Where the batch ends that starts here; 0 when it is not whole."""

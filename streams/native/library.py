@@ -1,6 +1,6 @@
 """The compiled fold as functions; see c/ for what each does."""
 
-from ctypes import POINTER, PyDLL, Structure, c_char_p, c_int, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, PyDLL, Structure, byref, c_char_p, c_int, c_int64, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ class Shared(Structure):
         (name, c_int64)
         for name in (
             "position", "end", "replaying", "watermark_ms", "max_event_ms", "max_append_ms",
-            "folded", "duplicates", "waiting", "closed", "closed_ids", "panes", "at", "index",
-            "offset", "value_at", "value_size", "item", "bytes",
+            "folded", "duplicates", "waiting", "closed", "closed_ids", "panes", "batch", "at", "index",
+            "offset", "append_ms", "value_at", "value_size", "item", "bytes",
         )
     )  # fmt: skip
 
@@ -34,7 +34,10 @@ class Library:
         dll = PyDLL(str(path))
         self.new = _function(dll.songlo_new, c_void_p, POINTER(StreamTable))
         self.free = _function(dll.songlo_free, None, c_void_p)
-        self.fold = _function(dll.songlo_fold, c_int, c_void_p, c_char_p, c_int64, c_int64, c_int64, c_int64)
+        self.fold = _function(dll.songlo_fold, c_int, c_void_p, c_char_p, c_int64)
+        self._run = _function(
+            dll.songlo_run, c_int64, c_char_p, c_int64, c_int64, c_int64, c_int64, POINTER(c_int64)
+        )
         self.add = _function(
             dll.songlo_add, c_int, c_void_p, c_int64, c_int64, c_uint64, c_uint64, c_char_p, c_char_p
         )
@@ -47,6 +50,17 @@ class Library:
         )
         self.flushed = _function(dll.songlo_flushed, None, c_void_p)
         self.hash = _function(dll.songlo_hash, c_uint64, c_char_p, c_int64)
+
+    def run(self, data: bytes, at: int, most: int, stops: int) -> tuple[int, int]:
+        """The end of the record batches from byte `at` on that can be folded as they are; their next offset.
+
+        They are whole, their checksums are right, they have none of the attributes `stops`, and together at
+        most `most` bytes unless there is only one. `at` where there are none: the batch there needs a closer
+        look, or this processor computes no checksums.
+        """
+        next_offset = c_int64()
+        end: int = self._run(data, len(data), at, most, stops, byref(next_offset))
+        return end, next_offset.value
 
 
 def _function(function: Any, result: Any, *arguments: Any) -> Any:

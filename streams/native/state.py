@@ -19,7 +19,7 @@ from streams.core.pane import Pane, id_hash
 from streams.core.partition import NO_PANE, PartitionState
 from streams.core.records import CorruptBatch, pack
 from streams.core.rules import Rules
-from streams.core.values import OFFSET_BITS, ClosedPane, PackedBatch, Position, Progress, RecordBatch, Rows
+from streams.core.values import OFFSET_BITS, ClosedPane, PackedBatches, Position, Progress, RecordBatch, Rows
 from streams.core.window import pane_start
 from streams.native.library import CORRUPT, HANDED_OVER, LATE, TOO_EARLY, Library, Shared
 from streams.native.tables import stream_table, used_fields
@@ -74,34 +74,35 @@ class NativePartitionState(PartitionState):
         """Bytes that fold.c holds for open panes and what waits."""
         return int(self._shared.bytes)
 
-    def fold(self, batch: RecordBatch | PackedBatch) -> None:
-        """Fold the messages of a batch that have not been folded yet; raises CorruptBatch."""
-        packed = pack(batch) if isinstance(batch, RecordBatch) else batch
+    def fold(self, batch: RecordBatch | PackedBatches) -> None:
+        """Fold the messages of these batches that have not been folded yet; raises CorruptBatch."""
+        batches = pack(batch) if isinstance(batch, RecordBatch) else batch
         if self.replaying:
-            self._fold_packed(self._stored.next_offset, packed)
+            self._fold_packed(self._stored.next_offset, batches)
             self._forget_what_is_stored()
             self._close_panes()
-        self._fold_packed(packed.next_offset, packed)
+        self._fold_packed(batches.next_offset, batches)
 
-    def _fold_packed(self, end: int, batch: PackedBatch) -> None:
-        shared, end = self._shared, min(end, batch.next_offset)
+    def _fold_packed(self, end: int, batches: PackedBatches) -> None:
+        shared, end = self._shared, min(end, batches.next_offset)
         if end <= shared.position:
             return
-        shared.end, shared.replaying, shared.at, shared.index = end, self.replaying, 0, 0
-        fold, state, records, size = self._library.fold, self._state, batch.records, len(batch.records)
-        base, count, append_ms = batch.base_offset, batch.count, batch.append_ms
-        while (how := fold(state, records, size, base, count, append_ms)) == HANDED_OVER:
-            self._fold_handed_over(records, append_ms)
+        shared.end, shared.replaying = end, self.replaying
+        shared.batch, shared.at, shared.index = batches.start, 0, 0
+        fold, state, data, stop = self._library.fold, self._state, batches.data, batches.end
+        while (how := fold(state, data, stop)) == HANDED_OVER:
+            self._fold_handed_over(data)
         if how == CORRUPT:
-            raise CorruptBatch(batch, shared.at)
+            raise CorruptBatch(batches, shared.at or shared.batch)
         shared.position = end
 
-    def _fold_handed_over(self, records: bytes, append_ms: int) -> None:
+    def _fold_handed_over(self, data: bytes) -> None:
         """Decode and fold the message that fold.c is not sure of."""
         self.handed_over += 1
         shared = self._shared
         offset, at, size, first = shared.offset, shared.value_at, shared.value_size, shared.item
-        value = None if size < 0 else records[at : at + size]
+        append_ms = shared.append_ms
+        value = None if size < 0 else data[at : at + size]
         decoded = self._codec.decode(value)
         if not isinstance(decoded, Bundle):
             self._fold_event(decoded, (offset, 0), append_ms, value)

@@ -11,9 +11,9 @@ import pytest
 
 from schemas.jsonschema import examples
 from streams.core.partition import PartitionState
-from streams.core.records import CorruptBatch, pack
+from streams.core.records import HEADER, CorruptBatch, framed, pack
 from streams.core.rules import Rules
-from streams.core.values import PackedBatch, Progress, RecordBatch
+from streams.core.values import Progress, RecordBatch
 from streams.native.build import FLAGS, SOURCE
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
@@ -79,13 +79,13 @@ def fuzz_records(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> i
         state = NativePartitionState(spec, RULES, Progress(spec.name, spec.topic, 0), fold_c)
         values = [mutated(rng, spec, NOW_MS) for _ in range(rng.randrange(6))]
         batch = pack(RecordBatch(0, len(values), NOW_MS, values))
-        records = bytearray(batch.records)
+        records = bytearray(batch.data[HEADER.size :])
         for _ in range(rng.randrange(1, 4)):
             if records:
                 records[rng.randrange(len(records))] = rng.randrange(256)
         records = records[: rng.randrange(len(records) + 1)] if rng.random() < 0.3 else records
         try:
-            state.fold(PackedBatch(0, batch.next_offset, batch.append_ms, batch.count, bytes(records)))
+            state.fold(framed(0, batch.next_offset, NOW_MS, len(values), bytes(records)))
         except CorruptBatch:
             corrupt += 1
     return corrupt

@@ -1,6 +1,7 @@
 /* Folding record batches. */
 #pragma once
 
+#include "log.h"
 #include "panes.h"
 
 typedef struct {
@@ -63,9 +64,10 @@ static int64_t scan_bundle(state *s, const uint8_t *data, int64_t size, const re
 
 enum { DONE = 0, HANDED_OVER = 1, CORRUPT = 2 };
 
-static int hand_over(state *s, const record *r, int64_t offset, int64_t index, int64_t item) {
+static int hand_over(state *s, const batch *b, const record *r, int64_t offset, int64_t index, int64_t item) {
     shared *h = &s->shared;
     h->offset = offset;
+    h->append_ms = b->append_ms;
     h->value_at = r->value_at;
     h->value_size = r->value_size;
     h->item = item;
@@ -108,22 +110,19 @@ static void ask_for_rows(const state *s, size_t n) {
     }
 }
 
-/*
- * Fold the records of a batch from where it stands. HANDED_OVER: Python folds the message named in
- * `shared`, and calls again. CORRUPT: the bytes from `shared.at` on are no record.
- */
-EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size, int64_t base_offset, int64_t count, int64_t append_ms) {
+/* Fold the records of a batch from where it stands; `size` is that of all the data. */
+static int fold_records(state *s, const uint8_t *data, int64_t size, const batch *b) {
     shared *h = &s->shared;
-    int64_t at = h->at, index = h->index;
-    while (index < count) {
+    int64_t at = h->at ? h->at : b->records_at, index = h->index;
+    while (index < b->count) {
         size_t n = 0;
         int64_t numbers[AHEAD];
         bool ok = true, sure = true;
         record r = {0};
-        while (n < AHEAD && index < count) {
-            ok = read_record(data, size, at, &r);
+        while (n < AHEAD && index < b->count) {
+            ok = read_record(data, b->end, at, &r);
             if (!ok) break;
-            int64_t offset = base_offset + r.delta;
+            int64_t offset = b->base_offset + r.delta;
             if (offset >= h->position && offset < h->end) {
                 event *e = event_at(s, s->ahead, n);
                 sure = r.value_size > 0 && scan_message(s, data, size, &r, e);
@@ -141,32 +140,51 @@ EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size, int64_t base
         ask_for_rows(s, n);
         for (size_t i = 0; i < n; i++) {
             const event *e = event_at(s, s->ahead, i);
-            if (UNLIKELY(apply(s, e, append_ms) != FOLDED)) {
+            if (UNLIKELY(apply(s, e, b->append_ms) != FOLDED)) {
                 record again = {.value_at = e->value_at, .value_size = e->value_size, .next = e->next};
-                return hand_over(s, &again, e->offset, numbers[i], 0);
+                return hand_over(s, b, &again, e->offset, numbers[i], 0);
             }
         }
         if (!ok) {
             h->at = at;
-            h->index = index;
             return CORRUPT;
         }
         if (!sure) {
-            int64_t offset = base_offset + r.delta;
+            int64_t offset = b->base_offset + r.delta;
             int64_t events = r.value_size > 0 ? scan_bundle(s, data, size, &r) : -1;
-            if (events < 0) return hand_over(s, &r, offset, index, 0);
+            if (events < 0) return hand_over(s, b, &r, offset, index, 0);
             for (int64_t i = 0; i < events; i++) {
                 event *e = event_at(s, s->bundle, (size_t)i);
                 e->offset = offset;
-                if (apply(s, e, append_ms) != FOLDED) return hand_over(s, &r, offset, index, i);
+                if (apply(s, e, b->append_ms) != FOLDED) return hand_over(s, b, &r, offset, index, i);
             }
             at = r.next;
             index++;
         }
     }
     h->at = at;
-    h->index = index;
-    return at == size ? DONE : CORRUPT;
+    return at == b->end ? DONE : CORRUPT;
+}
+
+/*
+ * Fold the batches up to byte `size` from where the fold stands. HANDED_OVER: Python folds the message named
+ * in `shared`, and calls again. CORRUPT: the bytes from `shared.at` on (0: from `shared.batch` on) are no
+ * record, or no batch.
+ */
+EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
+    shared *h = &s->shared;
+    while (h->batch < size && h->position < h->end) {
+        batch b;
+        if (!read_batch(data, size, h->batch, &b)) return CORRUPT;
+        if (b.next_offset > h->position) {
+            int how = fold_records(s, data, size, &b);
+            if (how != DONE) return how;
+            h->position = b.next_offset < h->end ? b.next_offset : h->end;
+        }
+        h->batch = b.end;
+        h->at = h->index = 0;
+    }
+    return DONE;
 }
 
 /*

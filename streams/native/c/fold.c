@@ -1,8 +1,8 @@
 /*
  * The fold of one Kafka partition, compiled: the twin of streams/core/partition.py, for speed.
  *
- * One call folds one record batch: it parses the records (format v2, uncompressed), scans each value's
- * JSON, validates it, and adds the event to its row. All state of the open panes lives here: rows with
+ * One call folds record batches as they stand in the log: it parses the records (format v2, uncompressed),
+ * scans each value's JSON, validates it, and adds the event to its row. All state of the open panes lives here: rows with
  * their totals, ids, the watermark, and the list of rows that wait to be flushed.
  *
  * The rule that keeps both engines equal: this code folds only what it is sure of. Everything else

@@ -81,9 +81,9 @@ typedef struct {
     int64_t watermark_ms, max_event_ms, max_append_ms;
     int64_t folded, duplicates;
     int64_t waiting, closed, closed_ids, panes;
-    int64_t at, index;                          /* where the batch stands: byte, record */
-    int64_t offset, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
-    int64_t bytes;                              /* memory held */
+    int64_t batch, at, index; /* where the fold stands: the batch's first byte, then byte (0: its first record), record */
+    int64_t offset, append_ms, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
+    int64_t bytes;            /* memory held */
 } shared;
 
 typedef struct {
@@ -163,7 +163,7 @@ typedef struct {
     int32_t kind, field, other;
 } condition;
 
-enum { AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, CHUNK = 32768, SLICES = 32 };
+enum { OFFSET_BITS = 48, AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, CHUNK = 32768, SLICES = 32 };
 
 typedef struct {
     shared shared;

@@ -9,10 +9,12 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from streams.core.records import unpack
-from streams.core.values import PackedBatch
+from streams.core.values import PackedBatches
 from streams.delivery.unpack import BatchRecords
 from streams.delivery.whole import WholeRecords
+from streams.engine import Engine
 from tests.support.batches import ABORT, COMMIT, marker, record_batch
+from tests.support.engines import library
 from tests.unit.delivery.test_unpack import random_log
 
 TP = TopicPartition("camera.events", 3)
@@ -21,7 +23,7 @@ TP = TopicPartition("camera.events", 3)
 class Packed(BatchRecords):
     """For the topic that is folded by compiled code."""
 
-    packed = frozenset({TP.topic})
+    engine = Engine(library(), frozenset({TP.topic}))
 
 
 def whole(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None = None) -> BatchRecords:
@@ -33,8 +35,9 @@ def messages(fetch: BatchRecords, start: int = 0) -> list[tuple[int, bytes | Non
     """(offset, value) of all messages from `start` on."""
     found = []
     for fetched in fetch:
-        batch = unpack(fetched.batch) if isinstance(fetched.batch, PackedBatch) else fetched.batch
-        found += zip(batch.offsets or (), batch.values, strict=True)
+        batches = unpack(fetched.batch) if isinstance(fetched.batch, PackedBatches) else [fetched.batch]
+        for batch in batches:
+            found += zip(batch.offsets or (), batch.values, strict=True)
     return [(offset, value) for offset, value in found if offset >= start]
 
 
@@ -67,7 +70,7 @@ def test_topics_that_are_folded_in_python_get_lists() -> None:
         TP, WholeRecords(record_batch(3, [b"a", b"b"])), [], 3, None, None, True, fetcher.READ_COMMITTED
     )
     [fetched] = fetch
-    assert not isinstance(fetched.batch, PackedBatch)
+    assert not isinstance(fetched.batch, PackedBatches)
     assert list(fetched.batch.values) == [b"a", b"b"]
 
 
