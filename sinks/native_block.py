@@ -81,7 +81,7 @@ def as_wire(wanted: Sequence[tuple[str, str]], columns: Sequence[Packed]) -> Wir
         sent = column.widened() if wide else column
         if fitting[0] is not sent.layout:
             return None
-        wire.append((name, fitting[1], sent.ends + sent.data))
+        wire.append((name, fitting[1], b"".join((sent.ends, sent.data))))
     return wire
 
 

@@ -13,6 +13,7 @@ from faust.tables.manager import TableManager
 from yarl import URL
 
 from streams.config import WorkerConfig
+from streams.delivery.allocator import keep_memory
 from streams.delivery.consumer import QUIET, Transport
 from streams.delivery.deadline import Deadline
 from streams.delivery.failpoints import failpoints
@@ -39,6 +40,7 @@ def run_worker(config: WorkerConfig, specs: Sequence[StreamSpec], sink: Sink) ->
     set_up_logging(config.log_level)
     # should compiled code crash, its log has the stacks
     faulthandler.enable()
+    keep_memory()
     reach = failpoints(config.failpoints)
     deadline = Deadline(config.stop_ms / 1000)
 

@@ -13,6 +13,8 @@ from functools import cached_property
 from itertools import accumulate, chain, pairwise
 from typing import Any, overload
 
+Bytes = bytes | memoryview
+
 
 class Layout(Enum):
     """What a packed column holds; of numbers the value is their format in `struct`."""
@@ -34,8 +36,8 @@ class Packed(Sequence[Any]):
 
     layout: Layout
     length: int
-    data: bytes
-    ends: bytes = b""
+    data: Bytes
+    ends: Bytes = b""
 
     @classmethod
     def of(cls, layout: Layout, values: Sequence[Any]) -> "Packed":
@@ -57,7 +59,7 @@ class Packed(Sequence[Any]):
     def values(self) -> list[Any]:
         """The column's values, unpacked when first asked for."""
         if self.layout is Layout.TEXT:
-            return [*_texts(self.data)]
+            return [*_texts(bytes(self.data))]
         if self.layout is Layout.LISTS:
             elements = _unpacked(Layout.U64, self.data)
             ends = pairwise([0, *_unpacked(Layout.U64, self.ends)])
@@ -70,14 +72,15 @@ class Packed(Sequence[Any]):
     @cached_property
     def distinct(self) -> frozenset[Any]:
         """Each value once."""
-        numbers = self.layout not in (Layout.TEXT, Layout.LISTS, Layout.U128)
-        return frozenset(_unpacked(self.layout, self.data) if numbers else self.values)
+        if self.layout in (Layout.TEXT, Layout.LISTS, Layout.U128):
+            return frozenset(self.values)
+        return frozenset(_distinct(self.layout, bytes(self.data)))
 
-    def widened(self, high: bytes = b"") -> "Packed":
+    def widened(self, high: Bytes = b"") -> "Packed":
         """64-bit numbers as the low words of those of 128 bits."""
         words = array("Q", bytes(16 * self.length))
-        words[::2] = array("Q", self.data)
-        words[1::2] = array("Q", high or bytes(8 * self.length))
+        words[::2] = array("Q", bytes(self.data))
+        words[1::2] = array("Q", bytes(high or 8 * self.length))
         return Packed(Layout.U128, self.length, words.tobytes())
 
     def __len__(self) -> int:
@@ -110,7 +113,7 @@ def joined(columns: Sequence[Packed]) -> Packed:
     elif len(layouts) > 1:
         raise ValueError(f"columns of different layouts: {layouts}")
     layout, count = columns[0].layout, sum(map(len, columns))
-    data = b"".join([column.data for column in columns])
+    data = b"".join(column.data for column in columns)
     return Packed(layout, count, data, _ends(columns) if layout is Layout.LISTS else b"")
 
 
@@ -130,7 +133,17 @@ def _numbers(layout: Layout, values: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(values)}{layout.value}", *values)
 
 
-def _unpacked(layout: Layout, data: bytes) -> tuple[int, ...]:
+def _distinct(layout: Layout, data: bytes) -> set[int]:
+    """By halves: many rows have the same number, and comparing bytes costs less than unpacking them."""
+    size = struct.calcsize(layout.value)
+    number = len(data) // size
+    if number < 64 or data == data[:size] * number:
+        return {*_unpacked(layout, data[: 64 * size])}
+    half = number // 2 * size
+    return _distinct(layout, data[:half]) | _distinct(layout, data[half:])
+
+
+def _unpacked(layout: Layout, data: Bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(data) // struct.calcsize(layout.value)}{layout.value}", data)
 
 

@@ -29,10 +29,11 @@ def unpack(batches: PackedBatches) -> Iterator[RecordBatch]:
     """Each batch as a list of messages; raises CorruptBatch."""
     data, at = batches.data, batches.start
     while at < batches.end:
-        if batches.end - at < HEADER.size:
+        left = batches.end - at
+        if left < HEADER.size or (size := BEFORE_LENGTH + int.from_bytes(data[at + 8 : at + 12])) > left:
             raise CorruptBatch(batches, at)
-        base, length, _, _, _, _, last, _, append_ms, _, _, _, records = HEADER.unpack_from(data, at)
-        end, at = at + BEFORE_LENGTH + length, at + HEADER.size
+        base, _, _, _, _, _, last, _, append_ms, _, _, _, records = HEADER.unpack_from(data, at)
+        end, at = at + size, at + HEADER.size
         values, offsets = list[bytes | None](), list[int]()
         for _ in range(records):
             start = at

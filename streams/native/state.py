@@ -9,6 +9,7 @@ import weakref
 from array import array
 from collections.abc import Sequence
 from ctypes import POINTER, addressof, byref, c_char, c_int64, c_void_p, cast, string_at
+from itertools import accumulate
 from typing import Any
 
 from schemas.codec import Bundle
@@ -171,10 +172,13 @@ class NativePartitionState(PartitionState):
         for measure, buckets in zip(spec.measures, histograms, strict=True):
             room += [8 * count] * (1 if isinstance(measure, Count) else 2 if isinstance(measure, Sum) else 5)
             room += [] if isinstance(measure, Count | Sum) else [8 * buckets] * 2
-        columns = [bytearray(max(1, size)) for size in room]
-        addresses = array("Q", [addressof(c_char.from_buffer(column)) for column in columns])
+        # one piece of memory for all, and no copies of it; each column begins at a whole word
+        *places, end = accumulate((-(-size // 8) * 8 for size in room), initial=0)
+        block = bytearray(end + 1)
+        begin, view = addressof(c_char.from_buffer(block)), memoryview(block)
+        addresses = array("Q", [begin + place for place in places])
         self._library.rows(self._state, self._stored.epoch << OFFSET_BITS, addresses.buffer_info()[0])
-        rest = (bytes(column[:size]) for column, size in zip(columns, room, strict=True))
+        rest = (view[place : place + size] for place, size in zip(places, room, strict=True))
         starts = Packed(Layout.U32, count, next(rest))
         names = [Packed(Layout.TEXT, count, next(rest)) for _ in spec.dimensions]
         totals: list[Sequence[Any]] = [
@@ -187,17 +191,17 @@ class NativePartitionState(PartitionState):
                 totals.append(_sums(count, next(rest), next(rest)))
             if not isinstance(measure, Count | Sum):
                 totals.append(Packed(Layout.U64, count, next(rest)))
-                ends = next(rest)
-                totals += [Packed(Layout.LISTS, count, next(rest), ends) for _ in ("buckets", "weights")]
+                upto = next(rest)
+                totals += [Packed(Layout.LISTS, count, next(rest), upto) for _ in ("buckets", "weights")]
         return Rows((starts, *names, *totals))
 
 
-def _sums(count: int, low: bytes, high: bytes) -> Sequence[int]:
+def _sums(count: int, low: memoryview, high: memoryview) -> Sequence[int]:
     """128-bit sums, in two's complement; packed unless one is below zero, which no column of the store is."""
     sums = Packed(Layout.U64, count, low)
-    if high == bytes(len(high)):
+    if bytes(high) == bytes(len(high)):
         return sums
-    above = array("q", high)
+    above = array("q", bytes(high))
     if min(above) < 0:
         return [(h << 64) + w for h, w in zip(above, sums, strict=True)]
     return sums.widened(high)

@@ -90,6 +90,7 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     for (int32_t i = 0; i < s->n_dimensions; i++) s->key_room += 2 + widest(&s->fields[s->dimensions[i]]);
     s->event_size = (sizeof(event) + sizeof(slot) * (size_t)s->n_fields + s->key_room + 15) & ~(size_t)15;
     s->ahead = must(calloc(AHEAD, s->event_size));
+    s->sizes = must(calloc((size_t)(s->n_dimensions + s->n_measures), sizeof *s->sizes));
     return s;
 }
 
@@ -106,7 +107,7 @@ EXPORT void songlo_free(state *s) {
     }
     for (int32_t i = 0; i < s->n_conditions; i++) free(s->conditions[i].text);
     void *all[] = {s->fields,  s->conditions, s->measures, s->dimensions, s->orders, s->after,   s->bounds, s->representatives,
-                   s->ahead,      s->bundle,   s->panes,      s->waiting, s->closed, s};
+                   s->ahead,      s->bundle,   s->panes,      s->waiting, s->closed, s->sizes, s};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

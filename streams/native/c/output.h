@@ -19,22 +19,7 @@ static inline uint8_t *put_length(uint8_t *to, uint32_t length) {
 
 /* Bytes of each dimension's texts with their lengths, then buckets of each distribution, over all waiting rows. */
 EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
-    memset(sizes, 0, sizeof *sizes * (size_t)(s->n_dimensions + s->n_measures));
-    for (int64_t i = 0; i < s->shared.waiting; i++) {
-        const row *r = s->waiting[i].row;
-        const uint8_t *key = r->key;
-        for (int32_t d = 0; d < s->n_dimensions; d++) {
-            uint16_t length;
-            memcpy(&length, key, 2);
-            sizes[d] += length + 1 + (length > 127) + (length > 16383);
-            key += 2 + length;
-        }
-        const uint64_t *total = r->totals;
-        for (int32_t m = 0; m < s->n_measures; m++) {
-            if (s->measures[m].kind >= THOUSANDTHS) sizes[s->n_dimensions + m] += (int64_t)(total[D_SIZE] >> 32);
-            total += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : D_WORDS;
-        }
-    }
+    memcpy(sizes, s->sizes, sizeof *sizes * (size_t)(s->n_dimensions + s->n_measures));
 }
 
 static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buckets, int64_t *weights) {
@@ -122,4 +107,5 @@ EXPORT void songlo_flushed(state *s) {
         free(s->closed[i].ids);
     }
     s->shared.waiting = s->shared.closed = s->shared.closed_ids = 0;
+    memset(s->sizes, 0, sizeof *s->sizes * (size_t)(s->n_dimensions + s->n_measures));
 }

@@ -199,6 +199,28 @@ static inline void advance(state *s, int64_t at_ms, int64_t append_ms) {
     songlo_close_panes(s);
 }
 
+/* From here on the row waits to be flushed. */
+static void let_wait(state *s, pane *p, row *r) {
+    shared *h = &s->shared;
+    r->waiting = 1;
+    p->waiting++;
+    s->waiting = grown(s->waiting, &s->waiting_room, (size_t)h->waiting + 1, sizeof *s->waiting);
+    s->waiting[h->waiting].pane = p;
+    s->waiting[h->waiting++].row = r;
+    const uint8_t *key = r->key;
+    for (int32_t d = 0; d < s->n_dimensions; d++) {
+        uint16_t length;
+        memcpy(&length, key, 2);
+        s->sizes[d] += length + 1 + (length > 127) + (length > 16383);
+        key += 2 + length;
+    }
+    const uint64_t *total = r->totals;
+    for (int32_t m = 0; m < s->n_measures; m++) {
+        if (s->measures[m].kind >= THOUSANDTHS) s->sizes[s->n_dimensions + m] += (int64_t)(total[D_SIZE] >> 32);
+        total += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : D_WORDS;
+    }
+}
+
 enum { FOLDED, LATE, TOO_EARLY };
 
 /* Fold one event; LATE and TOO_EARLY leave everything as it was. */
@@ -220,13 +242,7 @@ static int apply(state *s, const event *e, int64_t append_ms) {
         h->duplicates++;
     } else {
         row *r = row_of(s, p, e);
-        if (!r->waiting) {
-            r->waiting = 1;
-            p->waiting++;
-            s->waiting = grown(s->waiting, &s->waiting_room, (size_t)h->waiting + 1, sizeof *s->waiting);
-            s->waiting[h->waiting].pane = p;
-            s->waiting[h->waiting++].row = r;
-        }
+        if (!r->waiting) let_wait(s, p, r);
         r->offset = e->offset;
         add_event(s, p, r, e);
         h->folded++;

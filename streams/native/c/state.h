@@ -189,6 +189,7 @@ typedef struct {
     int64_t next_end_ms; /* the first end of an open pane */
     struct { pane *pane; row *row; } *waiting;
     size_t waiting_room;
+    int64_t *sizes; /* over all waiting rows: bytes of each dimension's texts with their lengths, buckets of each measure */
     closed_pane *closed;
     size_t closed_room;
 } state;

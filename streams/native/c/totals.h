@@ -34,8 +34,8 @@ static inline uint64_t bucket_of(const state *s, int64_t value) {
     return i;
 }
 
-/* A histogram is a small table, open addressing: (bucket + 1) << 48 | number. */
-static void add_bucket(state *s, pane *p, uint64_t *total, uint64_t bucket) {
+/* A histogram is a small table, open addressing: (bucket + 1) << 48 | number. `size` counts the buckets of all rows. */
+static void add_bucket(state *s, pane *p, uint64_t *total, uint64_t bucket, int64_t *size) {
     uint64_t *table = (uint64_t *)(uintptr_t)total[D_BUCKETS], used = total[D_SIZE] >> 32, mask = total[D_SIZE] & 0xffffffff;
     if (table) {
         for (uint64_t i = bucket & mask; table[i]; i = (i + 1) & mask)
@@ -45,22 +45,23 @@ static void add_bucket(state *s, pane *p, uint64_t *total, uint64_t bucket) {
             }
     }
     if (!table || (used + 1) * 4 > (mask + 1) * 3) {
-        uint64_t size = table ? 2 * (mask + 1) : 4, *wider = arena_take(s, &p->arena, size * 8);
-        memset(wider, 0, size * 8);
+        uint64_t room = table ? 2 * (mask + 1) : 4, *wider = arena_take(s, &p->arena, room * 8);
+        memset(wider, 0, room * 8);
         for (uint64_t i = 0; table && i <= mask; i++) {
             if (!table[i]) continue;
-            uint64_t j = ((table[i] >> 48) - 1) & (size - 1);
-            while (wider[j]) j = (j + 1) & (size - 1);
+            uint64_t j = ((table[i] >> 48) - 1) & (room - 1);
+            while (wider[j]) j = (j + 1) & (room - 1);
             wider[j] = table[i];
         }
         table = wider;
-        mask = size - 1;
+        mask = room - 1;
         total[D_BUCKETS] = (uint64_t)(uintptr_t)table;
     }
     uint64_t i = bucket & mask;
     while (table[i]) i = (i + 1) & mask;
     table[i] = (bucket + 1) << 48 | 1;
     total[D_SIZE] = (used + 1) << 32 | mask;
+    ++*size;
 }
 
 static void add_event(state *s, pane *p, row *r, const event *e) {
@@ -94,7 +95,7 @@ static void add_event(state *s, pane *p, row *r, const event *e) {
                 total[D_COUNT]++;
                 add128(total + D_SUM, value);
                 if ((uint64_t)value > total[D_MAX]) total[D_MAX] = (uint64_t)value;
-                add_bucket(s, p, total, bucket_of(s, value));
+                add_bucket(s, p, total, bucket_of(s, value), &s->sizes[s->n_dimensions + i]);
             }
             total += D_WORDS;
         }

@@ -4,8 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from streams.core.records import between
-from streams.core.values import RecordBatch
+from streams.core.records import CorruptBatch, between, pack, unpack
+from streams.core.rules import Rules
+from streams.core.values import PackedBatches, Progress, RecordBatch
+from streams.registry import load_streams
+from tests.support.engines import ENGINES, engine
+
+QR = load_streams()["qr"]
 
 
 @pytest.mark.parametrize(
@@ -26,3 +31,28 @@ def test_between(offsets: Sequence[int] | None, start: int, end: int, wanted: li
     found, kept = between(RecordBatch(10, 17, 0, values, offsets), start, end)
     assert list(found) == wanted
     assert list(kept) == [str(o).encode() for o in wanted]
+
+
+def test_packed_batches_come_out_one_by_one() -> None:
+    """Of bytes that hold more than what is meant, and a batch that is empty."""
+    batches = [
+        RecordBatch(0, 2, 5, [b"a", None], [0, 1]),
+        RecordBatch(2, 9, 6, [b"b"], [7]),
+        RecordBatch(9, 12, 7, [], []),
+        RecordBatch(12, 13, 8, [b""], [12]),
+    ]
+    packed = [pack(b).data for b in batches]
+    start = len(packed[0])
+    end = start + len(packed[1]) + len(packed[2])
+    assert [*unpack(PackedBatches(0, 13, b"".join(packed), 0, sum(map(len, packed))))] == batches
+    assert [*unpack(PackedBatches(2, 12, b"".join(packed), start, end))] == batches[1:3]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("missing", [1, 20, 70])
+def test_what_is_cut_off_is_no_batch(missing: int, name: str) -> None:
+    """The error names the offsets, and the byte from the first batch's beginning on."""
+    first, second = pack(RecordBatch(0, 2, 5, [b"a", b"b"])), pack(RecordBatch(2, 3, 5, [b"c" * 10]))
+    cut = PackedBatches(0, 3, b"before" + first.data + second.data, 6, 6 + first.end + second.end - missing)
+    with pytest.raises(CorruptBatch, match=r"offsets 0 to 2: no record at byte \d+ of \d+, although"):
+        engine(name)(QR, Rules(), Progress(QR.name, QR.topic, 0)).fold(cut)

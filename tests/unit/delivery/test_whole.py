@@ -10,6 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from streams.core.records import unpack
 from streams.core.values import PackedBatches
+from streams.delivery import whole as whole_records
 from streams.delivery.unpack import BatchRecords
 from streams.delivery.whole import WholeRecords
 from streams.engine import Engine
@@ -62,6 +63,34 @@ def test_the_same_messages_as_aiokafka_from_any_offset(seed: int) -> None:
         ours = whole(data, start, list(aborted))
         assert messages(ours, start) == expected
         assert ours.next_fetch_offset == theirs.next_fetch_offset
+
+
+def test_batches_that_need_nothing_but_folding_come_together() -> None:
+    """
+    offsets  0-1    2-4    5 (gzip)  6      7-8 (aborted)  9 abort  10
+    handed   |---------|   |----|    |--|   |---------|    |---|    |--|
+    """
+    batches = [
+        record_batch(0, [b"a", b"b"]),
+        record_batch(2, [b"c"] * 3),
+        record_batch(5, [b"d" * 99], compression=1),
+        record_batch(6, [b"e"]),
+        record_batch(7, [b"no", b"no"], producer=7, transactional=True),
+        marker(9, 7, ABORT),
+        record_batch(10, [b"f"]),
+    ]
+    found = [(f.start, f.batch.next_offset) for f in whole(b"".join(batches), 1, [(7, 7)])]
+    assert found == [(1, 5), (5, 6), (6, 7), (7, 9), (9, 10), (10, 11)]
+    assert messages(whole(b"".join(batches), 1, [(7, 7)]), 1) == [
+        (1, b"b"), *((n, b"c") for n in (2, 3, 4)), (5, b"d" * 99), (6, b"e"), (10, b"f"),
+    ]  # fmt: skip
+
+
+def test_batches_are_handed_over_by_the_half_megabyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a fold gives the worker's other duties their turn."""
+    batches = [record_batch(n, [b"x" * 50]) for n in range(9)]
+    monkeypatch.setattr(whole_records, "RUN_BYTES", 4 * len(batches[0]))
+    assert [f.batch.next_offset for f in whole(b"".join(batches))] == [4, 8, 9]
 
 
 def test_topics_that_are_folded_in_python_get_lists() -> None:
