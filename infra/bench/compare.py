@@ -10,6 +10,7 @@ from infra.bench.contenders import Contender
 from infra.bench.environment import command
 from infra.bench.ground import Ground, Say, ensure_topic
 from infra.bench.load import Load, Windows, difference, windows
+from infra.bench.processes import wait_quiet
 from infra.bench.run import RunError, Sample, read_windows, run
 from infra.setup.progress import Progress, SetupError
 
@@ -60,17 +61,25 @@ class Result:
 def compare(
     contenders: Sequence[Contender], load: Load, runs: int, ground: Ground, cache: Path, say: Say
 ) -> list[Result]:
-    """Run all contenders `runs` times in turns; one that fails or is wrong is left out."""
+    """Run all contenders `runs` times in turns; one that fails or is wrong is left out.
+
+    The first one also runs once before, which does not count: by then Kafka and ClickHouse have compiled and
+    cached what they need. Every run waits until both are quiet, as what they do beside it costs it time.
+    """
     results = [Result(c, replace(load, events=c.events(load.events))) for c in contenders]
     commands = {r.contender.name: _command(r, cache) for r in results}
     for each in {r.load: r for r in results if not r.reason}.values():
         ensure_topic(ground.brokers, each.load, say)
     expected: dict[Load, Windows] = {}
-    for number in range(1, runs + 1):
-        for result in results:
-            if not result.reason:
-                _once(result, commands[result.contender.name], expected, ground)
-                say(f"run {number}/{runs}  {_told(result)}")
+    for number in range(runs + 1):
+        for result in results if number else results[:1]:
+            if result.reason:
+                continue
+            wait_quiet(ground.pids.values())
+            _once(result, commands[result.contender.name], expected, ground)
+            say(f"{f'run {number}/{runs}' if number else 'warming'}  {_told(result)}")
+            if not number:
+                result.samples.clear()
     return results
 
 

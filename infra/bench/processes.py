@@ -1,11 +1,15 @@
 """Processor time and memory of a process and all its children, from /proc (Linux)."""
 
 import os
+import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
+# quiet is less than this part of a core, between two looks; then how long it is waited for
+QUIET_PART, QUIET_LOOK_S, QUIET_PATIENCE_S = 0.1, 0.4, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +41,29 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def pin(pid: int, core: int) -> None:
-    """Keep all threads of a process, and those that they start, on one core."""
+def pin(pid: int, cores: Collection[int]) -> None:
+    """Keep all threads of a process, and those that they start, on these cores."""
     for task in (PROC / str(pid) / "task").iterdir():
         try:
-            os.sched_setaffinity(int(task.name), {core})
+            os.sched_setaffinity(int(task.name), cores)
         except ProcessLookupError:  # a thread that has ended
             continue
+
+
+def wait_quiet(pids: Iterable[int]) -> None:
+    """Wait until these processes hardly use the processor; not for ever, since some may never rest."""
+    watched, deadline = tuple(pids), time.monotonic() + QUIET_PATIENCE_S
+    before = _all_cpu_seconds(watched)
+    while watched and time.monotonic() < deadline:
+        time.sleep(QUIET_LOOK_S)
+        now = _all_cpu_seconds(watched)
+        if now - before < QUIET_PART * QUIET_LOOK_S:
+            return
+        before = now
+
+
+def _all_cpu_seconds(pids: Iterable[int]) -> float:
+    return sum(usage(pid).cpu_seconds for pid in pids)
 
 
 def _stat(pid: int) -> list[str]:
