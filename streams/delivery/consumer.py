@@ -240,6 +240,7 @@ def client(config: WorkerConfig) -> aiokafka.AIOKafkaConsumer:
         max_poll_records=config.poll_batches,
         max_poll_interval_ms=POLL_INTERVAL_MS,
         max_partition_fetch_bytes=config.fetch_bytes,
+        fetch_max_bytes=config.fetch_most_bytes,
         fetch_max_wait_ms=500,
         request_timeout_ms=config.request_ms,
         session_timeout_ms=config.session_ms,

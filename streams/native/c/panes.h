@@ -32,8 +32,19 @@ static inline bool remember(state *s, pane *p, uint64_t id) {
     return true;
 }
 
+/* A pane's rows stand in blocks of 16, 32, 64, 128, and then 256: many panes have few rows. Rows never move. */
+static inline uint64_t block_size(uint64_t block) { return block < 4 ? 16u << block : ROWS_PER_BLOCK; }
+
 static inline row *row_at(const state *s, const pane *p, uint64_t n) {
-    return (row *)((uint8_t *)p->blocks[n / ROWS_PER_BLOCK] + (n % ROWS_PER_BLOCK) * s->row_size);
+    uint64_t block, first;
+    if (n < SMALL_BLOCKS_ROWS) {
+        block = 59 - (uint64_t)__builtin_clzll(n + 16);
+        first = (16u << block) - 16;
+    } else {
+        block = 4 + (n - SMALL_BLOCKS_ROWS) / ROWS_PER_BLOCK;
+        first = SMALL_BLOCKS_ROWS + (block - 4) * ROWS_PER_BLOCK;
+    }
+    return (row *)((uint8_t *)p->blocks[block] + (n - first) * s->row_size);
 }
 
 static inline uint64_t index_place(const pane *p, uint32_t tag) { return tag * p->index_size >> 32; }
@@ -53,10 +64,12 @@ static void widen_index(state *s, pane *p) {
 }
 
 static row *new_row(state *s, pane *p, const event *e) {
-    if (p->n_rows == p->n_blocks * ROWS_PER_BLOCK) {
+    if (p->n_rows == p->rows_room) {
+        uint64_t rows = block_size(p->n_blocks);
         p->blocks = must(realloc(p->blocks, (p->n_blocks + 1) * sizeof *p->blocks));
-        p->blocks[p->n_blocks++] = must(malloc(ROWS_PER_BLOCK * s->row_size));
-        s->shared.bytes += (int64_t)(ROWS_PER_BLOCK * s->row_size);
+        p->blocks[p->n_blocks++] = must(malloc(rows * s->row_size));
+        p->rows_room += rows;
+        s->shared.bytes += (int64_t)(rows * s->row_size);
     }
     row *r = row_at(s, p, p->n_rows++);
     memset(r, 0, s->row_size);
@@ -98,7 +111,7 @@ static row *row_of(state *s, pane *p, const event *e) {
 }
 
 static void free_pane(state *s, pane *p) {
-    s->shared.bytes -= (int64_t)(sizeof *p + p->index_size * 8 + p->n_blocks * ROWS_PER_BLOCK * s->row_size);
+    s->shared.bytes -= (int64_t)(sizeof *p + p->index_size * 8 + p->rows_room * s->row_size);
     if (p->ids) s->shared.bytes -= (int64_t)(p->ids_mask + 1) * 8;
     for (chunk *c = p->arena, *before; c; c = before) {
         s->shared.bytes -= (int64_t)(sizeof *c + c->size);

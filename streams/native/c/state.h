@@ -129,7 +129,7 @@ typedef struct {
     uint64_t *index; /* rows by key, open addressing: tag << 32 | row number + 1 */
     uint64_t index_size, n_rows;
     row **blocks;
-    uint64_t n_blocks;
+    uint64_t n_blocks, rows_room;
     chunk *arena; /* keys and histograms */
     uint64_t waiting;
     bool closed;
@@ -163,7 +163,7 @@ typedef struct {
     int32_t kind, field, other;
 } condition;
 
-enum { OFFSET_BITS = 48, AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, CHUNK = 32768, SLICES = 32 };
+enum { OFFSET_BITS = 48, AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, SMALL_BLOCKS_ROWS = 240, CHUNK = 32768, SLICES = 32 };
 
 typedef struct {
     shared shared;
