@@ -13,7 +13,8 @@ from typing import Any
 from clickhouse_driver import errors as driver
 
 from sinks.codes import NO_SUCH_COLUMN, PASSING, UNKNOWN_DATABASE, UNKNOWN_TABLE
-from sinks.native_block import PackedClient
+from sinks.native_block import PackedBlock, PackedClient
+from streams.core.packed import Packed
 from streams.sink import SinkRejected, SinkUnavailable
 
 # a connection that hangs is given up after at most ping + connect + receive = 28 s
@@ -95,13 +96,14 @@ class Session:
             yield from self._client.execute_iter(sql, params, external_tables=tables, settings=settings)
 
     def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[object]]) -> None:
-        """Insert columns of equal length: times as integers of the column's unit, strings as str or bytes.
-
-        Columns that are all packed go as they are.
-        """
+        """Insert columns of equal length: times as integers of the column's unit, strings as str or bytes."""
         with self._errors(table):
-            quoted = ", ".join(f"`{n}`" for n in names)
-            self._client.execute(f"INSERT INTO `{table}` ({quoted}) VALUES", list(columns), columnar=True)
+            self._client.execute(_insert(table, names), list(columns), columnar=True)
+
+    def insert_blocks(self, table: str, names: Sequence[str], blocks: Sequence[Sequence[Packed]]) -> None:
+        """Insert blocks of packed columns; the server makes one part of them, as of one block."""
+        with self._errors(table):
+            self._client.execute(_insert(table, names), [*map(PackedBlock, blocks)], columnar=True)
 
     def insert_select(
         self, table: str, wire: dict[str, str], exprs: Sequence[str], columns: Sequence[Sequence[object]]
@@ -175,3 +177,7 @@ class External:
 
 class MissingSchema(SinkRejected):
     """The database, a table or a column is not there."""
+
+
+def _insert(table: str, names: Sequence[str]) -> str:
+    return f"INSERT INTO `{table}` ({', '.join(f'`{n}`' for n in names)}) VALUES"

@@ -6,6 +6,8 @@ is in tests/contract/test_driver_seams.py.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from clickhouse_driver import Client
@@ -15,7 +17,7 @@ from clickhouse_driver.protocol import ClientPacketTypes
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
 
-from streams.core.packed import Layout, Packed
+from streams.core.packed import Bytes, Layout, Packed
 
 # a column of the server -> the layout that it takes, and the type to name on the wire
 _FITTING = {
@@ -29,28 +31,41 @@ _FITTING = {
     "Array(UInt64)": (Layout.LISTS, "Array(UInt64)"),
 }
 
-# (name, type, bytes) of each column
-Wire = list[tuple[str, str, bytes]]
+# (name, type, pieces of its bytes) of each column
+Wire = list[tuple[str, str, tuple[Bytes, Bytes]]]
+# pieces of so many bytes are not copied any more
+LARGE = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBlock:
+    """The columns of some rows of an insert."""
+
+    columns: Sequence[Packed]
 
 
 class PackedClient(Client):  # type: ignore[misc]  # the driver has no types
-    """A client whose inserts take packed columns, when all of them are."""
+    """A client whose inserts take packed blocks: a list of `PackedBlock` in place of the columns."""
 
     def send_data(
         self, sample_block: Any, data: Sequence[Any], types_check: bool = False, columnar: bool = False
     ) -> Any:
-        """The rows of an insert; in place of the driver's when the columns are packed."""
-        if not columnar or not all(isinstance(column, Packed) for column in data):
+        """The rows of an insert; in place of the driver's when they are packed."""
+        if not data or not all(isinstance(block, PackedBlock) for block in data):
             return super().send_data(sample_block, data, types_check, columnar)
         revision = self.connection.server_info.used_revision
-        wire = as_wire(sample_block.columns_with_types, data)
-        if wire is None or revision < DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION:
-            return super().send_data(sample_block, [column.values for column in data], types_check, columnar)
-        self._send_block(wire, len(data[0]))
-        self.receive_profile_events()
+        wires = [wire for block in data if (wire := as_wire(sample_block.columns_with_types, block.columns))]
+        if len(wires) < len(data) or revision < DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION:
+            columns = zip(*(block.columns for block in data), strict=True)
+            values = [[*chain.from_iterable(parts)] for parts in columns]
+            return super().send_data(sample_block, values, types_check, columnar)
+        rows = [len(block.columns[0]) for block in data]
+        for wire, number in zip(wires, rows, strict=True):
+            self._send_block(wire, number)
+            self.receive_profile_events()
         self.connection.send_data(ColumnOrientedBlock())
         self.receive_profile_events()
-        return len(data[0])
+        return sum(rows)
 
     def _send_block(self, wire: Wire, rows: int) -> None:
         out = self.connection.fout
@@ -59,12 +74,18 @@ class PackedClient(Client):  # type: ignore[misc]  # the driver has no types
         BlockInfo().write(out)
         write_varint(len(wire), out)
         write_varint(rows, out)
-        for name, kind, column in wire:
+        for name, kind, pieces in wire:
             write_binary_str(name, out)
             write_binary_str(kind, out)
             # the usual serialization
             write_binary_uint8(0, out)
-            out.write(column)
+            for piece in pieces:
+                if len(piece) < LARGE:
+                    # the driver's buffer takes nothing but bytes, and does not say so
+                    out.write(bytes(piece))
+                else:
+                    out.flush()
+                    self.connection.socket.sendall(piece)
         out.flush()
 
 
@@ -81,7 +102,7 @@ def as_wire(wanted: Sequence[tuple[str, str]], columns: Sequence[Packed]) -> Wir
         sent = column.widened() if wide else column
         if fitting[0] is not sent.layout:
             return None
-        wire.append((name, fitting[1], b"".join((sent.ends, sent.data))))
+        wire.append((name, fitting[1], (sent.ends, sent.data)))
     return wire
 
 

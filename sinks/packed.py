@@ -1,12 +1,15 @@
-"""Rows that the fold has packed, as the columns of one insert."""
+"""Rows that the fold has packed, as the blocks of one insert."""
 
 import struct
 from collections.abc import Iterator, Sequence
 from typing import cast
 
 from sinks.batches import SHORT_S
-from streams.core.packed import Layout, Packed, joined
+from streams.core.packed import Layout, Packed
 from streams.core.values import Changes, Rows
+
+# the columns of some rows
+Block = Sequence[Packed]
 
 # rows of one insert, unless a single partition has more
 MAX_PACKED = 250_000
@@ -27,8 +30,8 @@ def inserts(changes: Sequence[Changes]) -> Iterator[list[Changes]]:
         yield group
 
 
-def packed_columns(changes: Sequence[Changes]) -> list[Packed] | None:
-    """The columns of all rows, in the order of `Rows`, then window_seconds and partition.
+def packed_blocks(changes: Sequence[Changes]) -> list[Block] | None:
+    """The rows of each of them: columns in the order of `Rows`, then window_seconds and partition.
 
     None where lists do: rows that are not packed or can't be, or of too many months.
     """
@@ -37,16 +40,16 @@ def packed_columns(changes: Sequence[Changes]) -> list[Packed] | None:
         return None
     layouts = [cast(Packed, column).layout for column in first.columns]
     try:
-        blocks = [block for c in changes for block in _blocks(c, layouts)]
+        blocks: list[Block] = [block for c in changes for block in _blocks(c, layouts)]
     except (struct.error, UnicodeError):
         return None
     starts = frozenset[int]().union(*(block[0].distinct for block in blocks))
     if max(starts) - min(starts) > SHORT_S:
         return None
-    return [joined(columns) for columns in zip(*blocks, strict=True)]
+    return blocks
 
 
-def _blocks(changes: Changes, layouts: Sequence[Layout]) -> Iterator[list[Packed]]:
+def _blocks(changes: Changes, layouts: Sequence[Layout]) -> Iterator[Block]:
     """The rows, and the late events' own."""
     progress = changes.progress
     late = zip(*(event.row for event in changes.late), strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sinks.batches import batches
 from sinks.clickhouse import RECEIVE_S, External, Server, Session
-from sinks.packed import inserts, packed_columns
+from sinks.packed import inserts, packed_blocks
 from streams.core.breaker import Breaker
 from streams.core.values import Changes, PaneIds, Position, Progress, Rows, version_of
 from streams.spec import StreamSpec
@@ -84,8 +84,8 @@ class ClickHouseSink:
         """Write window rows, and the late events' own rows, to the stream's table."""
         names = (*spec.columns, "window_seconds", "partition")
         for group in inserts(changes):
-            if packed := packed_columns(group):
-                self._session.insert(spec.table, names, packed)
+            if blocks := packed_blocks(group):
+                self._session.insert_blocks(spec.table, names, blocks)
             else:
                 self._put_lists(spec, names, group)
 

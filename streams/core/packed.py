@@ -103,32 +103,6 @@ class Packed(Sequence[Any]):
     __hash__ = None  # type: ignore[assignment]  # as a list's
 
 
-def joined(columns: Sequence[Packed]) -> Packed:
-    """The values of one column behind those of the other."""
-    if len(columns) == 1:
-        return columns[0]
-    layouts = {column.layout for column in columns}
-    if layouts == {Layout.U64, Layout.U128}:
-        columns = [c if c.layout is Layout.U128 else c.widened() for c in columns]
-    elif len(layouts) > 1:
-        raise ValueError(f"columns of different layouts: {layouts}")
-    layout, count = columns[0].layout, sum(map(len, columns))
-    data = b"".join(column.data for column in columns)
-    return Packed(layout, count, data, _ends(columns) if layout is Layout.LISTS else b"")
-
-
-def _ends(columns: Sequence[Packed]) -> bytes:
-    """Where the lists of all columns end: those of each follow the elements before it."""
-    found, before = [], 0
-    for column in columns:
-        # one sum of two great numbers instead of one for each list
-        shift = int.from_bytes(before.to_bytes(8, "little") * column.length, "little")
-        ends = int.from_bytes(column.ends, "little") + shift if before else 0
-        found.append(ends.to_bytes(len(column.ends), "little") if before else column.ends)
-        before += len(column.data) // 8
-    return b"".join(found)
-
-
 def _numbers(layout: Layout, values: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(values)}{layout.value}", *values)
 

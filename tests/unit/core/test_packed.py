@@ -1,4 +1,4 @@
-"""Packed columns hold what was put into them, alone and joined."""
+"""Packed columns hold what was put into them."""
 
 import struct
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.packed import Layout, Packed, joined
+from streams.core.packed import Layout, Packed
 from streams.core.values import Rows
 
 WORD = 2**64 - 1
@@ -20,19 +20,25 @@ VALUES: dict[Layout, st.SearchStrategy[Any]] = {
     Layout.LISTS: st.lists(st.integers(0, WORD), max_size=5),
 }
 COLUMNS = st.sampled_from(list(VALUES)).flatmap(
-    lambda layout: st.tuples(st.just(layout), st.lists(st.lists(VALUES[layout]), min_size=1, max_size=4))
+    lambda layout: st.tuples(st.just(layout), st.lists(VALUES[layout]))
 )
 
 
 @given(COLUMNS)
-def test_what_was_packed_comes_out(case: tuple[Layout, list[list[Any]]]) -> None:
-    """Each column's values, and those of all columns one behind the other."""
-    layout, columns = case
-    packed = [Packed.of(layout, column) for column in columns]
-    assert packed == columns
-    whole = joined(packed)
-    assert whole == [value for column in columns for value in column]
-    assert len(whole) == sum(map(len, columns))
+def test_what_was_packed_comes_out(case: tuple[Layout, list[Any]]) -> None:
+    """All values of a column, also where its bytes are a piece of others."""
+    layout, column = case
+    packed = Packed.of(layout, column)
+    assert packed == column
+    assert len(packed) == len(column)
+    assert Packed(packed.layout, packed.length, memoryview(packed.data), memoryview(packed.ends)) == column
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 200)), max_size=6))
+def test_distinct_numbers_are_found_in_long_columns(runs: list[tuple[int, int]]) -> None:
+    """Rows of the same window stand together; they are looked through by halves."""
+    column = [number for number, times in runs for _ in range(times)]
+    assert Packed.of(Layout.U32, column).distinct == {*column}
 
 
 @pytest.mark.parametrize("length", [0, 1, 127, 128, 16_383, 16_384, 40_000])
@@ -42,11 +48,11 @@ def test_texts_of_any_length(length: int) -> None:
     assert Packed.of(Layout.TEXT, texts) == texts
 
 
-def test_sums_that_outgrow_64_bits_widen_those_beside_them() -> None:
-    """One partition's sums may need 128 bits, another's not."""
+def test_sums_that_outgrow_64_bits_are_wide() -> None:
+    """One partition's sums may need 128 bits; another's can be made as wide."""
     narrow, wide = Packed.of(Layout.U64, [1, WORD]), Packed.of(Layout.U64, [2, WORD + 1])
     assert (narrow.layout, wide.layout) == (Layout.U64, Layout.U128)
-    assert joined([narrow, wide]) == [1, WORD, 2, WORD + 1]
+    assert (narrow.widened().layout, narrow.widened()) == (Layout.U128, [1, WORD])
 
 
 @pytest.mark.parametrize(
@@ -56,12 +62,6 @@ def test_what_does_not_fit_is_refused(layout: Layout, value: int) -> None:
     """Nothing wraps."""
     with pytest.raises(struct.error):
         Packed.of(layout, [value])
-
-
-def test_columns_of_two_kinds_do_not_join() -> None:
-    """Their bytes would be taken for something else."""
-    with pytest.raises(ValueError, match="different layouts"):
-        joined([Packed.of(Layout.U32, [1]), Packed.of(Layout.TEXT, ["a"])])
 
 
 def test_packed_rows_are_rows() -> None:
