@@ -7,7 +7,10 @@ from uuid import uuid4
 
 from schemas import reference
 from sinks.clickhouse import Session
+from streams.sink import SinkUnavailable
 from streams.spec import StreamSpec
+
+TRIES = 20
 
 
 def load_reference(session: Session) -> None:
@@ -24,10 +27,20 @@ def load_streams_table(session: Session, specs: Collection[StreamSpec]) -> None:
 
 
 def replace_rows(session: Session, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Make these the rows of an unpartitioned table, in one step for its readers."""
-    quoted = ", ".join(f"`{n}`" for n in names)
-    if sorted(session.query(table, f"SELECT {quoted} FROM `{table}`")) == sorted(rows):  # noqa: S608 our own names
-        return
+    """Make these the rows of an unpartitioned table, in one step for its readers; raises SinkUnavailable.
+
+    Two programs that do so at the same moment may both find nothing to replace, and add their rows to each
+    other's: so each looks again, and whoever was last sees what both have made.
+    """
+    quoted, wanted = ", ".join(f"`{n}`" for n in names), sorted(rows)
+    for _ in range(TRIES):
+        if sorted(session.query(table, f"SELECT {quoted} FROM `{table}`")) == wanted:  # noqa: S608 our own names
+            return
+        _put_whole(session, table, names, rows)
+    raise SinkUnavailable(f"{session.server}, table {table}: others keep writing it; try again")
+
+
+def _put_whole(session: Session, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     staging = f"{table}_{uuid4().hex}"
     session.query(table, f"CREATE TABLE `{staging}` AS `{table}`")
     try:

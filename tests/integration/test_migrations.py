@@ -75,6 +75,14 @@ def test_several_programs_migrate_at_once(empty: Server) -> None:
     assert ask(empty, leftovers) == []
 
 
+def test_rows_that_another_program_added_at_the_same_moment_are_replaced(empty: Server) -> None:
+    """Both found the table empty; the later one sees the rows of both, and leaves one set of them."""
+    migrate(empty, specs())
+    ask(empty, "INSERT INTO streams SELECT * FROM streams")
+    migrate(empty, specs())
+    assert ask(empty, "SELECT count(), uniqExact(name) FROM streams") == [(len(specs()), len(specs()))]
+
+
 def test_a_migration_that_was_interrupted_starts_again(empty: Server) -> None:
     """A file counts as applied only after its last statement; its first ones can be repeated."""
     migrate(empty, specs())
