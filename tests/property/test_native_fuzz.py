@@ -11,9 +11,9 @@ import pytest
 
 from schemas.jsonschema import examples
 from streams.core.partition import PartitionState
-from streams.core.records import HEADER, CorruptBatch, framed, pack
+from streams.core.records import HEADER, CorruptBatch, pack
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import PackedBatches, Progress, RecordBatch
 from streams.native.build import FLAGS, SOURCE
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
@@ -72,22 +72,31 @@ def fuzz(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
     return direct - compiled.handed_over
 
 
-def fuzz_records(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
-    """Fold batches whose framing is damaged: an answer or CorruptBatch, never anything else; how many."""
+def fuzz_framing(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
+    """Fold batches whose headers and records are damaged: an answer or CorruptBatch; how many of these."""
     rng, corrupt = random.Random(seed), 0
     for _ in range(rounds):
-        state = NativePartitionState(spec, RULES, Progress(spec.name, spec.topic, 0), fold_c)
-        values = [mutated(rng, spec, NOW_MS) for _ in range(rng.randrange(6))]
-        batch = pack(RecordBatch(0, len(values), NOW_MS, values))
-        records = bytearray(batch.data[HEADER.size :])
+        first = rng.randrange(8)
+        progress = Progress(spec.name, spec.topic, 0, replay_from=first, next_offset=first + rng.randrange(8))
+        state = NativePartitionState(spec, RULES, progress, fold_c)
+        data, starts, offset = bytearray(), list[int](), 0
+        for _ in range(rng.randrange(1, 5)):
+            values = [mutated(rng, spec, NOW_MS) for _ in range(rng.randrange(6))]
+            starts.append(len(data))
+            data += pack(RecordBatch(offset, offset + len(values), NOW_MS, values)).data
+            offset += len(values)
         for _ in range(rng.randrange(1, 4)):
-            if records:
-                records[rng.randrange(len(records))] = rng.randrange(256)
-        records = records[: rng.randrange(len(records) + 1)] if rng.random() < 0.3 else records
+            # headers are small beside records, and meant to be met as often
+            header = rng.choice(starts) + rng.randrange(HEADER.size)
+            at = rng.choice([header, rng.randrange(len(data))])
+            data[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)])
+        kept = bytes(data[: rng.randrange(len(data) + 1)] if rng.random() < 0.3 else data)
+        fold_c.run(kept, rng.randrange(len(kept) + 1), rng.randrange(400), 0)
         try:
-            state.fold(framed(0, batch.next_offset, NOW_MS, len(values), bytes(records)))
+            state.fold(PackedBatches(0, offset, kept, 0, len(kept)))
         except CorruptBatch:
             corrupt += 1
+        state.capture()
     return corrupt
 
 
@@ -98,8 +107,8 @@ def test_damaged_messages_are_judged_alike(stream: str) -> None:
 
 
 def test_damaged_framing_is_told() -> None:
-    """Records that are none end in an error that names the place."""
-    assert fuzz_records(STREAMS["camera"], seed=7, rounds=200, fold_c=library()) > 40
+    """Batches and records that are none end in an error that names the place."""
+    assert fuzz_framing(STREAMS["camera"], seed=7, rounds=200, fold_c=library()) > 40
 
 
 def test_nothing_is_read_or_written_outside_of_memory(tmp_path: Path) -> None:
@@ -134,7 +143,7 @@ def main(path: str) -> None:
     fold_c = Library(Path(path))
     for spec in STREAMS.values():
         fuzz(spec, seed=11, rounds=60, fold_c=fold_c)
-        fuzz_records(spec, seed=11, rounds=150, fold_c=fold_c)
+        fuzz_framing(spec, seed=11, rounds=400, fold_c=fold_c)
     sys.stdout.write("fine\n")
 
 
