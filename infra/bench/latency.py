@@ -19,6 +19,7 @@ from infra.bench.contenders import choose
 from infra.bench.environment import PEERS, ROOT
 from infra.bench.ground import FillError, Ground, Say
 from infra.bench.load import T0_MS, Load
+from infra.bench.processes import usage
 from infra.bench.songlo import Target, Worker, WorkerError, create_database, drop_database, query
 from infra.local.service import tethered
 
@@ -53,11 +54,12 @@ def measure(
 def lines(found: dict[str, Any]) -> Iterator[str]:
     """The result for people."""
     yield f"full load {found['full_events_per_s']:,} events/s, a flush every {found['flush_ms']} ms"
-    yield f"{'load':>6}{'asked/s':>12}{'sent/s':>12}{'probes':>8}{'p50 ms':>9}{'p99 ms':>9}{'most':>9}"
+    head = f"{'load':>6}{'asked/s':>11}{'sent/s':>11}{'probes':>8}{'p50 ms':>8}{'p99 ms':>8}{'most':>8}"
+    yield f"{head}{'µs/event':>10}"
     for x in found["levels"]:
         yield (
-            f"{x['percent']:>4} %{x['asked_per_s']:>12,}{x['sent_per_s']:>12,}{x['probes']:>8}"
-            f"{x['p50_ms']:>9.0f}{x['p99_ms']:>9.0f}{x['max_ms']:>9.0f}"
+            f"{x['percent']:>4} %{x['asked_per_s']:>11,}{x['sent_per_s']:>11,}{x['probes']:>8}"
+            f"{x['p50_ms']:>8.0f}{x['p99_ms']:>8.0f}{x['max_ms']:>8.0f}{x['worker_us_per_event']:>10.2f}"
         )
     yield f"meant: p99 under {BOUND_SECONDS * 1000:,.0f} ms at 50 %"
 
@@ -92,7 +94,10 @@ def _level(rate: int, seconds: int, flush_ms: int, ground: Ground) -> dict[str, 
             worker.wait_ready()
             sender.stdin.write("\n")
             sender.stdin.flush()
-            return _watch(target, sender, rate)
+            before = usage(worker.pid).cpu_seconds
+            found = _watch(target, sender, rate)
+            cpu = usage(worker.pid).cpu_seconds - before
+            return {**found, "worker_us_per_event": round(cpu * 1e6 / found["events"], 3)}
     finally:
         sender.kill()
         sender.wait()
@@ -101,7 +106,7 @@ def _level(rate: int, seconds: int, flush_ms: int, ground: Ground) -> dict[str, 
 
 def _watch(target: Target, sender: "subprocess.Popen[str]", rate: int) -> dict[str, float]:
     sent: dict[str, float] = {}
-    done: list[float] = []
+    done: list[tuple[int, float]] = []
 
     def listen() -> None:
         assert sender.stdout  # noqa: S101  # for the type checker: it is a pipe
@@ -110,7 +115,7 @@ def _watch(target: Target, sender: "subprocess.Popen[str]", rate: int) -> dict[s
             if kind == "probe":
                 sent[rest[0]] = float(rest[1])
             elif kind == "sent":
-                done.append(int(rest[0]) / float(rest[1]))
+                done.append((int(rest[0]), float(rest[1])))
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
@@ -126,10 +131,12 @@ def _watch(target: Target, sender: "subprocess.Popen[str]", rate: int) -> dict[s
         if now - last_seen > PATIENCE_SECONDS:
             raise WorkerError(f"{len(sent) - len(seen)} of {len(sent)} probes are not found")
         time.sleep(LOOK_SECONDS)
+    ((events, took),) = done
     waited = [1000 * (seen[name] - at) for name, at in sent.items() if at - began > WARM_SECONDS]
     return {
         "asked_per_s": rate,
-        "sent_per_s": round(done[0]),
+        "events": events,
+        "sent_per_s": round(events / took),
         "probes": len(waited),
         "p50_ms": round(quantile(waited, 0.5), 1),
         "p99_ms": round(quantile(waited, 0.99), 1),
