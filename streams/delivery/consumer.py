@@ -34,6 +34,7 @@ T = TypeVar("T")
 # leaving the group for want of polls would only move back-pressure to another worker
 POLL_INTERVAL_MS = 7 * 24 * 3600 * 1000
 CORRUPT_LIMIT = 5
+FETCH_WAIT_MS = 100
 # between two looks whether there is something to fetch
 IDLE_S = 0.2
 # mode would name the logger after this module and tell each step of a service at INFO
@@ -241,7 +242,9 @@ def client(config: WorkerConfig) -> aiokafka.AIOKafkaConsumer:
         max_poll_interval_ms=POLL_INTERVAL_MS,
         max_partition_fetch_bytes=config.fetch_bytes,
         fetch_max_bytes=config.fetch_most_bytes,
-        fetch_max_wait_ms=500,
+        # a fetch costs a millisecond of processor time whatever it brings, and the flush has more patience
+        fetch_min_bytes=config.fetch_least_bytes,
+        fetch_max_wait_ms=min(FETCH_WAIT_MS, max(1, config.flush_ms // 10)),
         request_timeout_ms=config.request_ms,
         session_timeout_ms=config.session_ms,
         heartbeat_interval_ms=config.heartbeat_ms,
