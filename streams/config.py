@@ -15,8 +15,8 @@ class WorkerConfig:
     twice as much beside its open panes. `flush_ms` is the time between two flushes, which grows up to
     `flush_most_ms` (see `streams.core.pace`). `accept_gap` goes on where Kafka no longer has what a partition
     would replay.
-    A fetch waits for `fetch_least_bytes`, though not for long, and brings at most `fetch_bytes` of a partition,
-    `fetch_most_bytes` in all.
+    A fetch waits for `fetch_least_bytes`, though not for long, and brings at most `fetch_bytes` of each
+    partition, `fetch_most_bytes` in all.
     `fold` chooses the engine (see `streams.engine`), whose compiled code is kept in `library_folder`.
     A stream of which more than `breaker_percent` of the last `breaker_events` events were refused is paused
     (0: never). `stall_ms` is how long a worker may stand still while it has something to read (0: ever),
