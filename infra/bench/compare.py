@@ -125,4 +125,4 @@ def _told(result: Result) -> str:
     if result.reason:
         return f"{name}: {result.reason}"
     last = result.samples[-1]
-    return f"{name}: {last.cpu_us:.1f} µs, {last.per_second:,.0f} events/s"
+    return f"{name}: {last.cpu_us:.2f} µs, {last.per_second:,.0f} events/s"

@@ -23,7 +23,7 @@ def table(results: Sequence[Result]) -> Iterator[str]:
             yield f"{name} {' '.join(r.reason.split())[:41]}"
             continue
         low, high = r.spread
-        digits = 1 if high < MANY else 0
+        digits = 2 if high < MANY / 10 else 1 if high < MANY else 0
         spread = f"{low:.{digits}f}-{high:.{digits}f}"
         ratio, goal = _short(times.get(r.contender.name)), _short(r.contender.target)
         cost = f"{r.cpu_us:>6.{digits}f}{spread:>10}"
@@ -52,8 +52,8 @@ def remarks(results: Sequence[Result], load: Load, runs: int) -> Iterator[str]:
     songlo = next((r for r in results if r.contender.name == "a" and r.believed), None)
     if songlo:
         yield (
-            f"Beside (a), ClickHouse took {songlo.beside_us('clickhouse'):.1f} µs per event on the "
-            f"other core, Kafka {songlo.beside_us('broker'):.1f} µs."
+            f"Beside (a), ClickHouse took {songlo.beside_us('clickhouse'):.2f} µs per event on the "
+            f"other core, Kafka {songlo.beside_us('broker'):.2f} µs."
         )
 
 

@@ -25,7 +25,9 @@ def main() -> None:
     ours = next((c["cpu_us_per_event"] for c in shown if c["name"] == "a"), None)
     for place, (cost, high) in enumerate(zip(costs, around[1], strict=True)):
         times = f"  ({cost / ours:.1f}×)" if ours and cost != ours else ""
-        axes.text((cost + high) * 1.08, place, f"{cost:.1f}{times}", va="center", fontsize=8)
+        axes.text(
+            (cost + high) * 1.08, place, f"{cost:.{2 if cost < 1 else 1}f}{times}", va="center", fontsize=8
+        )
     axes.set_xscale("log")
     axes.set_xlim(min(costs) / 2, max(costs) * 4)
     axes.spines[["top", "right"]].set_visible(False)
