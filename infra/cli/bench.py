@@ -25,7 +25,7 @@ from infra.local.stack import AlreadyRunningError
 from infra.settings import Settings
 from infra.setup.progress import SetupError
 
-BOUND, WRONG = 1.3, 2.0
+BOUND, WRONG = 0.8, 2.0
 
 
 def events_option(default: int) -> Callable[[Any], Any]:
