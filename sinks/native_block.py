@@ -12,7 +12,7 @@ from typing import Any
 
 from clickhouse_driver import Client
 from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
-from clickhouse_driver.defines import DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION
+from clickhouse_driver.defines import BUFFER_SIZE, DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION
 from clickhouse_driver.protocol import ClientPacketTypes
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
@@ -85,8 +85,13 @@ class PackedClient(Client):  # type: ignore[misc]  # the driver has no types
                     out.write(bytes(piece))
                 else:
                     out.flush()
-                    self.connection.socket.sendall(piece)
+                    self._send_large(memoryview(piece))
         out.flush()
+
+    def _send_large(self, piece: memoryview) -> None:
+        """Part by part: the time that may pass is for each call."""
+        for at in range(0, len(piece), BUFFER_SIZE):
+            self.connection.socket.sendall(piece[at : at + BUFFER_SIZE])
 
 
 def as_wire(wanted: Sequence[tuple[str, str]], columns: Sequence[Packed]) -> Wire | None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +44,10 @@ def tree(pid: int) -> list[int]:
 
 def pin(pid: int, cores: Collection[int]) -> None:
     """Keep all threads of a process, and those that they start, on these cores."""
-    for task in (PROC / str(pid) / "task").iterdir():
-        try:
-            os.sched_setaffinity(int(task.name), cores)
-        except ProcessLookupError:  # a thread that has ended
-            continue
+    with suppress(FileNotFoundError):  # a process that has ended
+        for task in (PROC / str(pid) / "task").iterdir():
+            with suppress(ProcessLookupError):  # a thread that has ended
+                os.sched_setaffinity(int(task.name), cores)
 
 
 def wait_quiet(pids: Iterable[int]) -> None:

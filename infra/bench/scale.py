@@ -126,6 +126,8 @@ def _watched(target: Target, load: Load, pids: dict[str, list[int]]) -> tuple[Mo
     deadline, enough = time.monotonic() + TIMEOUT_SECONDS, round(load.events * MEASURED_PART)
     seen = _stored(target)
     while last is None or last.stored < enough:
+        if seen == load.events:
+            break
         if time.monotonic() > deadline:
             raise WorkerError(f"{seen:,} of {load.events:,} events are stored after {TIMEOUT_SECONDS:.0f} s")
         time.sleep(LOOK_SECONDS)
@@ -133,7 +135,7 @@ def _watched(target: Target, load: Load, pids: dict[str, list[int]]) -> tuple[Mo
             cpu = {name: sum(usage(pid).cpu_seconds for pid in some) for name, some in pids.items()}
             last = Moment(time.monotonic(), stored, cpu)
             first, seen = first or last, stored
-    if first is None or first.stored > enough // 2:
+    if first is None or last is None or first.stored > enough // 2:
         raise WorkerError("too much was read before all workers had partitions: take more --events")
     return first, last
 

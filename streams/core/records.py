@@ -12,6 +12,7 @@ HEADER = struct.Struct(">qiibIhiqqqhii")
 # base offset and length stand before what the length counts
 BEFORE_LENGTH = 12
 MAGIC = 2
+MOST_DELTA = 1 << 31
 
 
 class CorruptBatch(Exception):
@@ -27,12 +28,15 @@ class CorruptBatch(Exception):
 
 def unpack(batches: PackedBatches) -> Iterator[RecordBatch]:
     """Each batch as a list of messages; raises CorruptBatch."""
-    data, at = batches.data, batches.start
+    data, at, before = batches.data, batches.start, 0
     while at < batches.end:
         left = batches.end - at
         if left < HEADER.size or (size := BEFORE_LENGTH + int.from_bytes(data[at + 8 : at + 12])) > left:
             raise CorruptBatch(batches, at)
         base, _, _, _, _, _, last, _, append_ms, _, _, _, records = HEADER.unpack_from(data, at)
+        if base < before:
+            raise CorruptBatch(batches, at)
+        before = base + last + 1
         end, at = at + size, at + HEADER.size
         values, offsets = list[bytes | None](), list[int]()
         for _ in range(records):
@@ -77,6 +81,8 @@ def _read_record(data: bytes, at: int, limit: int) -> tuple[int, bytes | None, i
         raise IndexError
     _, at = _read_varint(data, at + 1)
     delta, at = _read_varint(data, at)
+    if not -MOST_DELTA <= delta < MOST_DELTA:
+        raise IndexError
     key_size, at = _read_varint(data, at)
     size, at = _read_varint(data, at + max(0, key_size))
     if at + max(0, size) > end:

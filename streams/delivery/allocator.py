@@ -18,4 +18,4 @@ def keep_memory() -> bool:
     if mallopt is None:
         return False
     settings = {M_ARENA_MAX: 1, M_MMAP_THRESHOLD: 32 * MEBIBYTE, M_TRIM_THRESHOLD: 128 * MEBIBYTE}
-    return all(mallopt(name, value) for name, value in settings.items())
+    return [mallopt(name, value) for name, value in settings.items()] == [1, 1, 1]

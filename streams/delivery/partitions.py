@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.core.partition import PartitionState
+from streams.core.records import CorruptBatch
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import Changes, Progress
@@ -105,10 +106,12 @@ class Partitions:
             return True
         if fetched.start > held.state.position:
             return False
+        topic, number = partition
         try:
             held.state.fold(fetched.batch)
+        except CorruptBatch as error:
+            raise FoldFailed(f"{topic}[{number}]: {error}. Nothing from there on was flushed") from error
         except Exception as error:
-            topic, number = partition
             first, last = fetched.batch.base_offset, fetched.batch.next_offset - 1
             raise FoldFailed(
                 f"{topic}[{number}]: folding offsets {first} to {last} failed with {error!r}; nothing from "

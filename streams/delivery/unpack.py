@@ -123,10 +123,9 @@ def install(target: Any, engine: Engine = PLAIN) -> None:
     whose globals name ours instead.
     """
     original = fetcher.Fetcher._proc_fetch_request  # noqa: SLF001 - aiokafka has no setting for it
-    names = {**original.__globals__, "PartitionRecords": BatchRecords}
+    names = {**original.__globals__, "PartitionRecords": BatchRecords, "MemoryRecords": WholeRecords}
     if engine.compiled:
         names["PartitionRecords"] = type("EngineRecords", (BatchRecords,), {"engine": engine})
-        names["MemoryRecords"] = WholeRecords
     copy = FunctionType(
         original.__code__, names, original.__name__, original.__defaults__, original.__closure__
     )

@@ -13,7 +13,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from crc32c import crc32c
 
 from streams.core.records import BEFORE_LENGTH, HEADER, MAGIC, framed
-from streams.core.values import PackedBatches
+from streams.core.values import OFFSET_BITS, PackedBatches
 
 # the CRC is of all from the attributes on
 MAGIC_AT, ATTRIBUTES_AT = 16, 21
@@ -52,6 +52,9 @@ class WholeBatch:
             self.producer_id, _, _, self._count,
         ) = HEADER.unpack_from(data)  # fmt: skip
         self.next_offset = self.base_offset + last + 1
+        # no checksum covers the offset and the format's number
+        if data[MAGIC_AT] != MAGIC or not 0 <= self.base_offset < 1 << OFFSET_BITS or last < -1:
+            raise CorruptRecordException(f"no record batch of format {MAGIC} is at offset {self.base_offset}")
 
     @property
     def is_transactional(self) -> bool:
@@ -110,9 +113,14 @@ class WholeRecords:
         """The next batch: a `WholeBatch`, or aiokafka's; raises CorruptRecordException."""
         data = self._data[self._at : self._end]
         self._go_on_from(self._end)
-        if len(data) <= MAGIC_AT or data[MAGIC_AT] < WholeBatch.magic or _is_control(data):
+        if len(data) <= MAGIC_AT or data[MAGIC_AT] < MAGIC:
             return MemoryRecords(data).next_batch()
-        return WholeBatch(data)
+        batch = WholeBatch(data)
+        follows = self._data[self._at : self._at + 8]
+        if len(follows) == 8 and int.from_bytes(follows, signed=True) < batch.next_offset:
+            first, last = batch.base_offset, batch.next_offset - 1
+            raise CorruptRecordException(f"offsets {first} to {last} stand before a smaller one")
+        return batch.listed() if _is_control(data) else batch
 
     def _go_on_from(self, at: int) -> None:
         self._at = at

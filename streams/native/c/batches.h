@@ -33,7 +33,7 @@ static bool read_record(const uint8_t *data, int64_t size, int64_t at, record *r
     if (!read_varint(data, r->next, &at, &r->value_size) || r->value_size > r->next - at) return false;
     r->value_at = at;
     if (r->value_size < 0) r->value_size = -1;
-    return true;
+    return r->delta == (int32_t)r->delta;
 }
 
 static inline event *event_at(const state *s, uint8_t *events, size_t i) { return (event *)(events + i * s->event_size); }
@@ -114,6 +114,7 @@ static void ask_for_rows(const state *s, size_t n) {
 static int fold_records(state *s, const uint8_t *data, int64_t size, const batch *b) {
     shared *h = &s->shared;
     int64_t at = h->at ? h->at : b->records_at, index = h->index;
+    int64_t stop = b->next_offset < h->end ? b->next_offset : h->end;
     while (index < b->count) {
         size_t n = 0;
         int64_t numbers[AHEAD];
@@ -123,7 +124,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
             ok = read_record(data, b->end, at, &r);
             if (!ok) break;
             int64_t offset = b->base_offset + r.delta;
-            if (offset >= h->position && offset < h->end) {
+            if (offset >= h->position && offset < stop) {
                 event *e = event_at(s, s->ahead, n);
                 sure = r.value_size > 0 && scan_message(s, data, size, &r, e);
                 if (!sure) break;
@@ -173,9 +174,11 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
  */
 EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
     shared *h = &s->shared;
+    int64_t before = 0;
     while (h->batch < size && h->position < h->end) {
         batch b;
-        if (!read_batch(data, size, h->batch, &b)) return CORRUPT;
+        if (!read_batch(data, size, h->batch, &b) || b.base_offset < before) return CORRUPT;
+        before = b.next_offset;
         if (b.next_offset > h->position) {
             int how = fold_records(s, data, size, &b);
             if (how != DONE) return how;

@@ -22,7 +22,7 @@ static inline int64_t big64(const uint8_t *p) { return (int64_t)__builtin_bswap6
 static bool read_batch(const uint8_t *data, int64_t size, int64_t at, batch *b) {
     if (size - at < RECORDS_AT) return false;
     const uint8_t *p = data + at;
-    int64_t length = (int32_t)big32(p + LENGTH_AT) + LENGTH_AT + 4, last = (int32_t)big32(p + LAST_AT);
+    int64_t length = (int64_t)(int32_t)big32(p + LENGTH_AT) + LENGTH_AT + 4, last = (int32_t)big32(p + LAST_AT);
     b->base_offset = big64(p);
     if (p[MAGIC_AT] != 2 || length < RECORDS_AT || length > size - at || b->base_offset < 0) return false;
     if (b->base_offset >> OFFSET_BITS || last < -1) return false;
@@ -73,8 +73,8 @@ static size_t check(const uint8_t *data, const batch *batches, size_t n) { retur
 
 /*
  * From byte `at` on, the end of the batches that can be folded as they stand: whole, with the right
- * checksum, none of the attributes `stops`, and together at most `most` bytes, or one batch. `at` where
- * there are none. Sets the offset after the last one.
+ * checksum, none of the attributes `stops`, each before the next one's offset (which no checksum covers),
+ * and together at most `most` bytes, or one batch. `at` where there are none. Sets the offset after the last one.
  */
 EXPORT int64_t songlo_run(const uint8_t *data, int64_t size, int64_t at, int64_t most, int64_t stops, int64_t *next_offset) {
     if (!can_check()) return at;
@@ -82,8 +82,10 @@ EXPORT int64_t songlo_run(const uint8_t *data, int64_t size, int64_t at, int64_t
     for (;;) {
         batch some[ABREAST];
         size_t n = 0;
-        for (int64_t next = end; n < ABREAST && read_batch(data, size, next, &some[n]); next = some[n++].end)
+        for (int64_t next = end; n < ABREAST && read_batch(data, size, next, &some[n]); next = some[n++].end) {
             if (some[n].attributes & stops || (next > at && some[n].end - at > most)) break;
+            if (size - some[n].end >= 8 && big64(data + some[n].end) < some[n].next_offset) break;
+        }
         size_t right = n ? check(data, some, n) : 0;
         if (right) {
             end = some[right - 1].end;

@@ -240,7 +240,7 @@ enum { FOLDED, LATE, TOO_EARLY };
 static int apply(state *s, const event *e, int64_t append_ms) {
     shared *h = &s->shared;
     int64_t at_ms = e->slots[s->time_field].number;
-    if (UNLIKELY(at_ms > append_ms + s->skew_ms)) return TOO_EARLY;
+    if (UNLIKELY(at_ms - s->skew_ms > append_ms)) return TOO_EARLY;
     pane *p = find_pane(s, at_ms);
     if (UNLIKELY(!p)) {
         int64_t start_ms = at_ms - at_ms % s->pane_ms;

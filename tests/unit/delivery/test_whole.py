@@ -137,6 +137,28 @@ def test_a_batch_smaller_than_its_header_is_refused() -> None:
         WholeRecords(data).next_batch()
 
 
+@pytest.mark.parametrize("damaged", [0, 1, 2], ids=["first", "second", "third"])
+@pytest.mark.parametrize("bit", [3, 20, 47, 63])
+def test_a_damaged_offset_is_refused_before_anything_moves(damaged: int, bit: int) -> None:
+    """No checksum covers it; a batch that claims a later place would make those behind it seem folded."""
+    batches = [bytearray(record_batch(n, [b"x"])) for n in range(4)]
+    offset = int.from_bytes(batches[damaged][:8]) ^ 1 << bit
+    batches[damaged][:8] = offset.to_bytes(8)
+    fetch = whole(b"".join(batches))
+    with pytest.raises(CorruptRecordException):
+        messages(fetch)
+    assert fetch.next_fetch_offset <= damaged
+
+
+@pytest.mark.parametrize("magic", [3, 127, 255])
+def test_another_format_is_refused(magic: int) -> None:
+    """Nor does a checksum cover the number of the format."""
+    data = bytearray(record_batch(0, [b"x"]))
+    data[16] = magic
+    with pytest.raises(CorruptRecordException, match="no record batch of format 2 is at offset 0"):
+        messages(whole(bytes(data)))
+
+
 def test_markers_are_passed_over() -> None:
     """Control batches move the position and bring no messages."""
     data = (

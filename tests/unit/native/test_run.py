@@ -36,6 +36,8 @@ LAST = record_batch(63, [b"f"])
         pytest.param([NEXT, LAST], STOPS, 1, 1, id="one in any case"),
         pytest.param([PLAIN, NEXT, LAST[:-1]], STOPS, MANY, 2, id="not the one that is cut off"),
         pytest.param([PLAIN, NEXT, LAST[:30]], STOPS, MANY, 2, id="nor one without a whole header"),
+        pytest.param([PLAIN, NEXT, NEXT], STOPS, MANY, 1, id="up to one that the next one lies before"),
+        pytest.param([PLAIN, NEXT, PLAIN[:8]], STOPS, MANY, 1, id="though only its offset is there"),
         pytest.param([], STOPS, MANY, 0, id="an empty fetch"),
     ],
 )
@@ -49,6 +51,13 @@ def test_how_far_a_run_goes(batches: list[bytes], stops: int, most: int, taken: 
 def test_a_run_may_begin_anywhere() -> None:
     """From a batch in the middle of the fetch."""
     assert library().run(PLAIN + NEXT + LAST, len(PLAIN), MANY, STOPS) == (len(PLAIN + NEXT + LAST), 64)
+
+
+def test_a_length_beyond_all_bounds_is_no_batch() -> None:
+    """The largest that fits the field."""
+    long = PLAIN[:8] + b"\x7f\xff\xff\xff" + PLAIN[12:]
+    assert library().run(PLAIN + long, 0, MANY, STOPS)[0] in (0, len(PLAIN))
+    assert library().run(long, 0, MANY, STOPS) == (0, 0)
 
 
 def test_an_older_message_format_is_left_alone() -> None:
