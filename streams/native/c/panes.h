@@ -1,7 +1,7 @@
-/* Panes: ids and rows of a window while it is open, the watermark, and folding one event. */
+/* Panes: the ids of a window while it is open, the watermark, and folding one event. */
 #pragma once
 
-#include "totals.h"
+#include "rows.h"
 
 static inline uint64_t place_of(const state *s, const pane *p, uint64_t id) {
     return (id * s->seed >> 20) & p->ids_mask;
@@ -30,84 +30,6 @@ static inline bool remember(state *s, pane *p, uint64_t id) {
     p->ids[at] = id;
     p->n_ids++;
     return true;
-}
-
-/* A pane's rows stand in blocks of 16, 32, 64, 128, and then 256: many panes have few rows. Rows never move. */
-static inline uint64_t block_size(uint64_t block) { return block < 4 ? 16u << block : ROWS_PER_BLOCK; }
-
-static inline row *row_at(const state *s, const pane *p, uint64_t n) {
-    uint64_t block, first;
-    if (n < SMALL_BLOCKS_ROWS) {
-        block = 59 - (uint64_t)__builtin_clzll(n + 16);
-        first = (16u << block) - 16;
-    } else {
-        block = 4 + (n - SMALL_BLOCKS_ROWS) / ROWS_PER_BLOCK;
-        first = SMALL_BLOCKS_ROWS + (block - 4) * ROWS_PER_BLOCK;
-    }
-    return (row *)((uint8_t *)p->blocks[block] + (n - first) * s->row_size);
-}
-
-static inline uint64_t index_place(const pane *p, uint32_t tag) { return tag * p->index_size >> 32; }
-
-static void widen_index(state *s, pane *p) {
-    uint64_t *before = p->index, size = p->index_size;
-    p->index_size = size ? size * 2 : 128;
-    p->index = must(calloc(p->index_size, 8));
-    s->shared.bytes += (int64_t)(p->index_size - size) * 8;
-    for (uint64_t i = 0; i < size; i++) {
-        if (!before[i]) continue;
-        uint64_t at = index_place(p, (uint32_t)(before[i] >> 32));
-        while (p->index[at]) at = at + 1 == p->index_size ? 0 : at + 1;
-        p->index[at] = before[i];
-    }
-    free(before);
-}
-
-static row *new_row(state *s, pane *p, const event *e) {
-    if (p->n_rows == p->rows_room) {
-        uint64_t rows = block_size(p->n_blocks);
-        p->blocks = must(realloc(p->blocks, (p->n_blocks + 1) * sizeof *p->blocks));
-        p->blocks[p->n_blocks++] = must(malloc(rows * s->row_size));
-        p->rows_room += rows;
-        s->shared.bytes += (int64_t)(rows * s->row_size);
-    }
-    row *r = row_at(s, p, p->n_rows++);
-    memset(r, 0, s->row_size);
-    uint8_t *key = arena_take(s, &p->arena, e->key_size);
-    memcpy(key, e->key, whole_words(e->key_size));
-    r->key = key;
-    r->key_size = e->key_size;
-    return r;
-}
-
-static inline bool is_row_of(const row *r, const event *e) {
-    if (r->key_size != e->key_size) return false;
-    uint64_t differ = 0;
-    for (size_t i = 0; i < e->key_size; i += 8) differ |= read64(r->key + i) ^ read64(e->key + i);
-    return !differ;
-}
-
-/* The first row of the pane with the event's tag, most likely its own; NULL when there is none. */
-static inline row *likely_row(const state *s, const pane *p, const event *e) {
-    if (!p->index_size) return NULL;
-    uint64_t at = index_place(p, e->tag);
-    for (; p->index[at]; at = at + 1 == p->index_size ? 0 : at + 1)
-        if ((uint32_t)(p->index[at] >> 32) == e->tag) return row_at(s, p, (uint32_t)p->index[at] - 1);
-    return NULL;
-}
-
-/* The event's row in the pane. */
-static row *row_of(state *s, pane *p, const event *e) {
-    if (UNLIKELY((p->n_rows + 1) * 3 > p->index_size * 2)) widen_index(s, p);
-    uint64_t at = index_place(p, e->tag);
-    for (; p->index[at]; at = at + 1 == p->index_size ? 0 : at + 1) {
-        if ((uint32_t)(p->index[at] >> 32) != e->tag) continue;
-        row *r = row_at(s, p, (uint32_t)p->index[at] - 1);
-        if (is_row_of(r, e)) return r;
-    }
-    row *r = new_row(s, p, e);
-    p->index[at] = (uint64_t)e->tag << 32 | p->n_rows;
-    return r;
 }
 
 static void free_pane(state *s, pane *p) {
@@ -210,28 +132,6 @@ static inline void advance(state *s, int64_t at_ms, int64_t append_ms) {
     if (at_ms > h->max_event_ms) h->max_event_ms = at_ms;
     if (append_ms > h->max_append_ms) h->max_append_ms = append_ms;
     songlo_close_panes(s);
-}
-
-/* From here on the row waits to be flushed. */
-static void let_wait(state *s, pane *p, row *r) {
-    shared *h = &s->shared;
-    r->waiting = 1;
-    p->waiting++;
-    s->waiting = grown(s->waiting, &s->waiting_room, (size_t)h->waiting + 1, sizeof *s->waiting);
-    s->waiting[h->waiting].pane = p;
-    s->waiting[h->waiting++].row = r;
-    const uint8_t *key = r->key;
-    for (int32_t d = 0; d < s->n_dimensions; d++) {
-        uint16_t length;
-        memcpy(&length, key, 2);
-        s->sizes[d] += length + 1 + (length > 127) + (length > 16383);
-        key += 2 + length;
-    }
-    const uint64_t *total = r->totals;
-    for (int32_t m = 0; m < s->n_measures; m++) {
-        if (s->measures[m].kind >= THOUSANDTHS) s->sizes[s->n_dimensions + m] += (int64_t)(total[D_SIZE] >> 32);
-        total += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : D_WORDS;
-    }
 }
 
 enum { FOLDED, LATE, TOO_EARLY };
