@@ -1,15 +1,17 @@
 """The bench's own parts: a load that is the same for all, a check that sees what is wrong."""
 
 import os
+import subprocess
 from dataclasses import replace
 
 import pytest
 
+from infra.bench import processes
 from infra.bench.contenders import CONTENDERS, MAIN, choose
 from infra.bench.environment import PEERS
 from infra.bench.latency import quantile
 from infra.bench.load import Load, camera_id, camera_index, difference, message, readings, windows
-from infra.bench.processes import tree, usage
+from infra.bench.processes import pin, tree, usage, wait_quiet
 from schemas.camera import CameraEvent
 from schemas.codec import Codec
 from schemas.event import epoch_ms
@@ -104,3 +106,26 @@ def test_quantiles_are_values_that_were_seen() -> None:
     """Nearest rank, never beyond the last."""
     assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert quantile([1.0], 0.99) == 1.0
+
+
+def test_a_process_and_its_threads_stay_on_their_cores() -> None:
+    """One that has ended meanwhile is no error."""
+    core = min(os.sched_getaffinity(0))
+    with subprocess.Popen(["sleep", "60"]) as child:
+        pin(child.pid, {core})
+        assert os.sched_getaffinity(child.pid) == {core}
+        child.kill()
+    pin(child.pid, {core})
+
+
+def test_only_a_busy_process_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not for ever."""
+    looks: list[float] = []
+    monkeypatch.setattr(processes.time, "sleep", looks.append)
+    spent = iter([0.0, 1.0, 1.5, 1.5, 9.0])
+    monkeypatch.setattr(processes, "usage", lambda pid: processes.Usage(next(spent), 0.0))
+    wait_quiet([1])
+    assert len(looks) == 3
+    monkeypatch.setattr(processes, "QUIET_PATIENCE_S", 0.0)
+    wait_quiet([1])
+    assert len(looks) == 3
