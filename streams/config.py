@@ -32,7 +32,7 @@ class WorkerConfig:
     flush_ms: int = 1000
     flush_most_ms: int = 10_000
     pending_bytes: int = 64 * 1024 * 1024
-    poll_batches: int = 8
+    poll_batches: int = 20
     fetch_least_bytes: int = 128 * 1024
     fetch_bytes: int = 1024 * 1024
     fetch_most_bytes: int = 8 * 1024 * 1024
