@@ -13,6 +13,7 @@ from infra.bench.compare import compare
 from infra.bench.contenders import choose
 from infra.bench.ground import Ground, Say, ensure_topic
 from infra.bench.load import Load
+from infra.bench.machine import worth_of
 from infra.bench.memory import bytes_each
 from infra.bench.processes import pin, usage, wait_quiet
 from infra.bench.songlo import (
@@ -56,6 +57,8 @@ def measure(events: int, runs: int, ground: Ground, cache: Path, say: Say) -> di
     if ground.core is not None:
         backlog = Load(events * BACKLOG)
         ensure_topic(ground.brokers, backlog, say)
+        wait_quiet(ground.pids.values())
+        found["second_core"] = round(worth_of([ground.core, *_others(ground)[:1]]), 2)
         tried = [{n: _workers(n, backlog, ground, say) for n in (1, 2)} for _ in range(runs)]
         found["workers"] = {
             str(n): {name: median(one[n][name] for one in tried) for name in tried[0][n]} for n in (1, 2)
@@ -81,6 +84,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"{number:<9}{w['events_per_s']:>12,}{costs_of}"
         growth = workers["2"]["events_per_s"] / workers["1"]["events_per_s"]
         yield f"two are {growth:.2f} times one (meant: at least {GROWTH})"
+        yield f"the fold alone, one process on each of these cores: {found['second_core']:.2f} times one"
     memory = found["memory"]
     yield f"memory: {memory['row']:,} bytes per open row, {memory['id']:,} bytes per remembered id"
 
