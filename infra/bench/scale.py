@@ -129,9 +129,7 @@ def _watched(target: Target, load: Load, pids: dict[str, list[int]]) -> tuple[Mo
     first = last = None
     deadline, enough = time.monotonic() + TIMEOUT_SECONDS, round(load.events * MEASURED_PART)
     seen = _stored(target)
-    while last is None or last.stored < enough:
-        if seen == load.events:
-            break
+    while (last is None or last.stored < enough) and seen < load.events:
         if time.monotonic() > deadline:
             raise WorkerError(f"{seen:,} of {load.events:,} events are stored after {TIMEOUT_SECONDS:.0f} s")
         time.sleep(LOOK_SECONDS)

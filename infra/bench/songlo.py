@@ -190,7 +190,7 @@ def read_status(path: Path) -> dict[str, Any]:
         return {}
 
 
-def wait_stored(target: Target, events: int, seconds: float, look_seconds: float = LOOK_SECONDS) -> None:
+def wait_stored(target: Target, events: int, seconds: float) -> None:
     """Wait until ClickHouse accounts for so many events. Raises WorkerError when it does not in time."""
     deadline = time.monotonic() + seconds
     while True:
@@ -201,4 +201,4 @@ def wait_stored(target: Target, events: int, seconds: float, look_seconds: float
             return
         if time.monotonic() > deadline:
             raise WorkerError(f"ClickHouse accounts for {found['folded']:,} of {events:,} events")
-        time.sleep(look_seconds)
+        time.sleep(LOOK_SECONDS)
