@@ -23,6 +23,7 @@ from faust.types import TP
 
 from streams.config import WorkerConfig
 from streams.delivery.errors import FetchFailed, LogUnknown
+from streams.delivery.frames import read_in_place
 from streams.delivery.partitions import Partition
 from streams.delivery.resume import LogBounds
 from streams.delivery.seam import Delivery
@@ -64,8 +65,9 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
     async def on_start(self) -> None:
         """Nothing is fetched before the subscription, so the fetcher is changed in time."""
         await super().on_start()
-        engine = self.transport.delivery.engine
-        install(self._ensure_consumer()._fetcher, engine)  # noqa: SLF001 - aiokafka has no setting for it
+        consumer = self._ensure_consumer()
+        install(consumer._fetcher, self.transport.delivery.engine)  # noqa: SLF001 - aiokafka has no setting
+        read_in_place(consumer._client)  # noqa: SLF001 - as above
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         self.consumer.transport.delivery.reach("consume.fetch")

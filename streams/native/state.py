@@ -8,7 +8,7 @@ import struct
 import weakref
 from array import array
 from collections.abc import Sequence
-from ctypes import POINTER, addressof, byref, c_char, c_int64, c_void_p, cast, string_at
+from ctypes import POINTER, byref, c_int64, c_void_p, cast, string_at
 from itertools import accumulate
 from typing import Any
 
@@ -24,6 +24,7 @@ from streams.core.values import OFFSET_BITS, ClosedPane, PackedBatches, Position
 from streams.core.window import pane_start
 from streams.native.library import CORRUPT, HANDED_OVER, LATE, TOO_EARLY, Library, Shared
 from streams.native.tables import stream_table, used_fields
+from streams.native.unfilled import unfilled
 from streams.spec import Count, StreamSpec, Sum
 
 
@@ -172,10 +173,11 @@ class NativePartitionState(PartitionState):
         for measure, buckets in zip(spec.measures, histograms, strict=True):
             room += [8 * count] * (1 if isinstance(measure, Count) else 2 if isinstance(measure, Sum) else 5)
             room += [] if isinstance(measure, Count | Sum) else [8 * buckets] * 2
-        # one piece of memory for all, and no copies of it; each column begins at a whole word
-        *places, end = accumulate((-(-size // 8) * 8 for size in room), initial=0)
-        block = bytearray(end + 1)
-        begin, view = addressof(c_char.from_buffer(block)), memoryview(block)
+        # one piece of memory for all, and no copies of it; each column begins at a whole word, with room for
+        # another behind it
+        *places, end = accumulate((-(-size // 8) * 8 + 8 for size in room), initial=0)
+        block, begin = unfilled(end)
+        view = memoryview(block)
         addresses = array("Q", [begin + place for place in places])
         self._library.rows(self._state, self._stored.epoch << OFFSET_BITS, addresses.buffer_info()[0])
         rest = (view[place : place + size] for place, size in zip(places, room, strict=True))

@@ -20,7 +20,8 @@ static void take_field(field *to, const field_rule *from) {
     to->name = quoted(from->name, strlen(from->name), ":");
     if (from->default_text) {
         to->default_size = strlen(from->default_text);
-        to->default_text = copied(from->default_text, to->default_size);
+        to->default_text = must(calloc(1, to->default_size + 8)); /* for copy_words */
+        memcpy(to->default_text, from->default_text, to->default_size);
     }
     for (const char *v = from->values, *stop; v && (stop = strchr(v, '\n')); v = stop + 1) {
         size_t n = (size_t)to->n_values++;
@@ -65,6 +66,8 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     s->skew_ms = rule->skew_ms;
     s->seed = rule->seed | 1;
     s->next_end_ms = INT64_MAX;
+    s->likely_ids = LEAST_IDS;
+    s->likely_index = LEAST_INDEX;
     s->fields = must(calloc((size_t)s->n_fields, sizeof *s->fields));
     s->after = must(calloc((size_t)s->n_fields + 1, sizeof *s->after));
     for (int32_t i = 0; i < s->n_fields; i++) {

@@ -65,15 +65,19 @@ static inline size_t whole_words(size_t size) { return (size + 7) & ~(size_t)7; 
 
 static inline uint8_t *key_of(const state *s, event *e) { return (uint8_t *)(e->slots + s->n_fields); }
 
-/* The key of the event's row, with its hash. */
-static inline void make_key(const state *s, event *e) {
+/* The key of the event's row, with its hash. Its texts end before `limit`, or have a word to spare behind them. */
+static inline void make_key(const state *s, event *e, text limit) {
     uint8_t *key = key_of(s, e), *to = key;
     for (int32_t i = 0; i < s->n_dimensions; i++) {
         int32_t f = s->dimensions[i];
         uint16_t length = is_there(e, f) ? (uint16_t)e->slots[f].length : 0;
         memcpy(to, &length, 2);
-        if (length) memcpy(to + 2, e->slots[f].text, length);
-        to += 2 + length;
+        to += 2;
+        if (!length) continue;
+        text from = e->slots[f].text;
+        if (LIKELY((uintptr_t)limit - (uintptr_t)from >= length + 8u)) copy_words(to, from, length);
+        else memcpy(to, from, length);
+        to += length;
     }
     memset(to, 0, 16);
     e->key = key;
@@ -137,6 +141,6 @@ static text scan_event(state *s, text p, text end, text limit, event *e) {
     const slot *id = &e->slots[s->id_field];
     if (id->length > 240) return NULL;
     e->id = s->dedupe ? id_hash(id->text, (size_t)id->length) : 1;
-    make_key(s, e);
+    make_key(s, e, limit);
     return p + 1;
 }

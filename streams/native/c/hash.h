@@ -1,7 +1,7 @@
 /* Hashes of ids and of keys. */
 #pragma once
 
-#include "state.h"
+#include "memory.h"
 
 static inline uint64_t read64(const void *p) {
     uint64_t v;

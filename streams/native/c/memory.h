@@ -25,12 +25,17 @@ static void *copied(const void *bytes, size_t size) {
     return copy;
 }
 
+/* Short copies without a call; up to seven bytes more than asked for are read and written. */
+static inline void copy_words(uint8_t *to, const uint8_t *from, size_t size) {
+    for (size_t i = 0; i < size; i += 8) memcpy(to + i, from + i, 8);
+}
+
 static void *arena_take(state *s, chunk **arena, size_t size) {
     size = (size + 7) & ~(size_t)7;
     chunk *top = *arena;
     if (!top || top->size - top->used < size) {
         size_t room = size > CHUNK / 4 ? size : top ? CHUNK : CHUNK / 8;
-        chunk *fresh = must(malloc(sizeof(chunk) + room));
+        chunk *fresh = must(malloc(sizeof(chunk) + room + 8)); /* for copy_words */
         *fresh = (chunk){.before = top, .size = room};
         s->shared.bytes += (int64_t)(sizeof(chunk) + room);
         *arena = top = fresh;

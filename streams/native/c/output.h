@@ -25,6 +25,12 @@ EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
 static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buckets, int64_t *weights) {
     const uint64_t *table = (const uint64_t *)(uintptr_t)total[D_BUCKETS];
     int64_t n = 0;
+    if (LIKELY(total[D_SIZE] >> 32 == 1)) { /* as where each key has few events */
+        while (!*table) table++;
+        *weights = (int64_t)(*table & 0xffffffffffff);
+        *buckets = s->representatives[(*table >> 48) - 1];
+        return 1;
+    }
     for (uint64_t i = 0; table && i <= (total[D_SIZE] & 0xffffffff); i++) {
         if (!table[i]) continue;
         int64_t at = n++; /* by insertion: most tables are nearly in order */
@@ -43,7 +49,7 @@ static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buc
  * Write the waiting rows as columns, packed as streams/core/packed.py has it: pane start (seconds, 4 bytes),
  * each dimension's texts, version, events, then of each measure: COUNT: number; SUM: low, high; a
  * distribution: count, sum low, sum high, max, where the row's buckets end, buckets, weights.
- * The caller gives each column its room (8 bytes a row; texts and buckets: songlo_sizes).
+ * The caller gives each column its room (8 bytes a row; texts and buckets: songlo_sizes), and a word more.
  */
 EXPORT void songlo_rows(const state *s, int64_t epoch, void *const *columns) {
     int32_t n_columns = 3 + s->n_dimensions;
@@ -61,7 +67,7 @@ EXPORT void songlo_rows(const state *s, int64_t epoch, void *const *columns) {
             uint16_t length;
             memcpy(&length, key, 2);
             uint8_t *text = put_length(to[c], length);
-            memcpy(text, key + 2, length);
+            copy_words(text, key + 2, length);
             to[c++] = text + length;
             key += 2 + length;
         }

@@ -8,7 +8,8 @@ static inline uint64_t place_of(const state *s, const pane *p, uint64_t id) {
 }
 
 static void widen_ids(state *s, pane *p) {
-    uint64_t *before = p->ids, size = before ? p->ids_mask + 1 : 0, wider = size ? size * 2 : 256;
+    uint64_t *before = p->ids, size = before ? p->ids_mask + 1 : 0;
+    uint64_t wider = size ? size * 2 : s->n_panes <= FEW_PANES ? s->likely_ids : LEAST_IDS;
     p->ids = must(calloc(wider, 8));
     p->ids_mask = wider - 1;
     s->shared.bytes += (int64_t)(wider - size) * 8;
@@ -86,6 +87,8 @@ static void sort_ids(uint64_t *ids, uint64_t n) {
 
 static void close_pane(state *s, pane *p) {
     p->closed = true;
+    s->likely_index = p->index_size ? p->index_size : LEAST_INDEX;
+    s->likely_ids = p->ids ? p->ids_mask + 1 : LEAST_IDS;
     if (s->last == p) s->last = NULL;
     for (int i = 0; i < PANE_CACHE; i++)
         if (s->cache[i] == p) s->cache[i] = NULL;

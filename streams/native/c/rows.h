@@ -22,7 +22,7 @@ static inline uint64_t index_place(const pane *p, uint32_t tag) { return tag * p
 
 static void widen_index(state *s, pane *p) {
     uint64_t *before = p->index, size = p->index_size;
-    p->index_size = size ? size * 2 : 128;
+    p->index_size = size ? size * 2 : s->n_panes <= FEW_PANES ? s->likely_index : LEAST_INDEX;
     p->index = must(calloc(p->index_size, 8));
     s->shared.bytes += (int64_t)(p->index_size - size) * 8;
     for (uint64_t i = 0; i < size; i++) {
@@ -45,7 +45,7 @@ static row *new_row(state *s, pane *p, const event *e) {
     row *r = row_at(s, p, p->n_rows++);
     memset(r, 0, s->row_size);
     uint8_t *key = arena_take(s, &p->arena, e->key_size);
-    memcpy(key, e->key, whole_words(e->key_size));
+    copy_words(key, e->key, e->key_size);
     r->key = key;
     r->key_size = e->key_size;
     return r;

@@ -163,7 +163,8 @@ typedef struct {
     int32_t kind, field, other;
 } condition;
 
-enum { OFFSET_BITS = 48, AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, SMALL_BLOCKS_ROWS = 240, CHUNK = 32768, SLICES = 32 };
+enum { OFFSET_BITS = 48, AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, SMALL_BLOCKS_ROWS = 240, CHUNK = 32768, SLICES = 32,
+       LEAST_IDS = 256, LEAST_INDEX = 128, FEW_PANES = 4 };
 
 typedef struct {
     shared shared;
@@ -186,6 +187,7 @@ typedef struct {
     pane **panes; /* open, in the order of opening */
     size_t n_panes, panes_room;
     pane *last, *cache[PANE_CACHE];
+    uint64_t likely_ids, likely_index; /* what the tables of a pane grew to that closed */
     int64_t next_end_ms; /* the first end of an open pane */
     struct { pane *pane; row *row; } *waiting;
     size_t waiting_room;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "event.h"
-#include "memory.h"
 
 static bool meets(const condition *c, const event *e) {
     if (!is_there(e, c->field)) return false;
