@@ -31,13 +31,14 @@ class Layout(Enum):
 class Packed(Sequence[Any]):
     """A column of `length` values; a sequence of them to whoever asks for values.
 
-    `ends` are those of lists, as 64-bit numbers.
+    `ends` are those of lists, as 64-bit numbers; `known` is each of the values once, where that is known.
     """
 
     layout: Layout
     length: int
     data: Bytes
     ends: Bytes = b""
+    known: frozenset[Any] | None = None
 
     @classmethod
     def of(cls, layout: Layout, values: Sequence[Any]) -> "Packed":
@@ -72,6 +73,8 @@ class Packed(Sequence[Any]):
     @cached_property
     def distinct(self) -> frozenset[Any]:
         """Each value once."""
+        if self.known is not None:
+            return self.known
         if self.layout in (Layout.TEXT, Layout.LISTS, Layout.U128):
             return frozenset(self.values)
         return frozenset(_distinct(self.layout, bytes(self.data)))

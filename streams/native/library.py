@@ -1,6 +1,6 @@
 """The compiled fold as functions; see c/ for what each does."""
 
-from ctypes import POINTER, PyDLL, Structure, byref, c_char_p, c_int, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, PyDLL, Structure, byref, c_bool, c_char_p, c_int, c_int64, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,9 @@ class Library:
         self.close_panes = _function(dll.songlo_close_panes, None, c_void_p)
         self.first_offset = _function(dll.songlo_first_offset, c_int64, c_void_p, c_int64)
         self.sizes = _function(dll.songlo_sizes, None, c_void_p, c_void_p)
-        self.rows = _function(dll.songlo_rows, None, c_void_p, c_int64, c_void_p)
+        self.rows = _function(dll.songlo_rows, c_bool, c_void_p, c_int64, c_void_p)
+        self.highs = _function(dll.songlo_highs, None, c_void_p, c_void_p)
+        self.starts = _function(dll.songlo_starts, c_int64, c_void_p, c_void_p, c_int64)
         self.closed = _function(
             dll.songlo_closed, c_int64, c_void_p, c_int64, POINTER(c_int64), POINTER(c_void_p)
         )

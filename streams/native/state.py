@@ -42,6 +42,8 @@ def _held(name: str) -> Any:
 
 # the largest number that fold.c holds
 MOST = 2**63 - 1
+# more starts of windows than this among the rows of a flush are found in the rows
+FEW_STARTS = 256
 
 
 class NativePartitionState(PartitionState):
@@ -171,7 +173,7 @@ class NativePartitionState(PartitionState):
         texts, histograms = sizes[: len(spec.dimensions)], sizes[len(spec.dimensions) :]
         room = [4 * count, *texts, 8 * count, 8 * count]
         for measure, buckets in zip(spec.measures, histograms, strict=True):
-            room += [8 * count] * (1 if isinstance(measure, Count) else 2 if isinstance(measure, Sum) else 5)
+            room += [8 * count] * (1 if isinstance(measure, Count | Sum) else 4)
             room += [] if isinstance(measure, Count | Sum) else [8 * buckets] * 2
         # one piece of memory for all, and no copies of it; each column begins at a whole word, with room for
         # another behind it
@@ -179,9 +181,10 @@ class NativePartitionState(PartitionState):
         block, begin = unfilled(end)
         view = memoryview(block)
         addresses = array("Q", [begin + place for place in places])
-        self._library.rows(self._state, self._stored.epoch << OFFSET_BITS, addresses.buffer_info()[0])
+        wide = self._library.rows(self._state, self._stored.epoch << OFFSET_BITS, addresses.buffer_info()[0])
+        highs = iter(self._highs() if wide else ())
         rest = (view[place : place + size] for place, size in zip(places, room, strict=True))
-        starts = Packed(Layout.U32, count, next(rest))
+        starts = Packed(Layout.U32, count, next(rest), known=self._starts())
         names = [Packed(Layout.TEXT, count, next(rest)) for _ in spec.dimensions]
         totals: list[Sequence[Any]] = [
             Packed(Layout.U64, count, data) for data in (bytes(8 * count), next(rest), next(rest))
@@ -190,20 +193,33 @@ class NativePartitionState(PartitionState):
             if not isinstance(measure, Sum):
                 totals.append(Packed(Layout.U64, count, next(rest)))
             if not isinstance(measure, Count):
-                totals.append(_sums(count, next(rest), next(rest)))
+                totals.append(_sums(count, next(rest), next(highs, None)))
             if not isinstance(measure, Count | Sum):
                 totals.append(Packed(Layout.U64, count, next(rest)))
                 upto = next(rest)
                 totals += [Packed(Layout.LISTS, count, next(rest), upto) for _ in ("buckets", "weights")]
         return Rows((starts, *names, *totals))
 
+    def _starts(self) -> frozenset[int] | None:
+        """The starts of the waiting rows' windows in epoch seconds, unless they are many."""
+        found = array("I", bytes(4 * FEW_STARTS))
+        number = self._library.starts(self._state, found.buffer_info()[0], FEW_STARTS)
+        return None if number < 0 else frozenset(found[:number])
 
-def _sums(count: int, low: memoryview, high: memoryview) -> Sequence[int]:
+    def _highs(self) -> list["array[int]"]:
+        """The high words of each measure's sums over the waiting rows."""
+        size = bytes(8 * self._shared.waiting)
+        columns = [array("q", size) for measure in self._spec.measures if not isinstance(measure, Count)]
+        addresses = array("Q", [column.buffer_info()[0] for column in columns])
+        self._library.highs(self._state, addresses.buffer_info()[0])
+        return columns
+
+
+def _sums(count: int, low: memoryview, high: "array[int] | None") -> Sequence[int]:
     """128-bit sums, in two's complement; packed unless one is below zero, which no column of the store is."""
     sums = Packed(Layout.U64, count, low)
-    if bytes(high) == bytes(len(high)):
+    if high is None or not any(high):
         return sums
-    above = array("q", bytes(high))
-    if min(above) < 0:
-        return [(h << 64) + w for h, w in zip(above, sums, strict=True)]
-    return sums.widened(high)
+    if min(high) < 0:
+        return [(h << 64) + w for h, w in zip(high, sums, strict=True)]
+    return sums.widened(high.tobytes())

@@ -23,15 +23,10 @@ EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
 }
 
 static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buckets, int64_t *weights) {
-    const uint64_t *table = (const uint64_t *)(uintptr_t)total[D_BUCKETS];
+    if (!total[D_SIZE]) return 0;
+    const uint64_t *table = has_table(total) ? (const uint64_t *)(uintptr_t)total[D_BUCKETS] : total + D_BUCKETS;
     int64_t n = 0;
-    if (LIKELY(total[D_SIZE] >> 32 == 1)) { /* as where each key has few events */
-        while (!*table) table++;
-        *weights = (int64_t)(*table & 0xffffffffffff);
-        *buckets = s->representatives[(*table >> 48) - 1];
-        return 1;
-    }
-    for (uint64_t i = 0; table && i <= (total[D_SIZE] & 0xffffffff); i++) {
+    for (uint64_t i = 0; i <= (total[D_SIZE] & 0xffffffff); i++) {
         if (!table[i]) continue;
         int64_t at = n++; /* by insertion: most tables are nearly in order */
         for (; at && buckets[at - 1] > (int64_t)table[i]; at--) buckets[at] = buckets[at - 1];
@@ -47,15 +42,17 @@ static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buc
 
 /*
  * Write the waiting rows as columns, packed as streams/core/packed.py has it: pane start (seconds, 4 bytes),
- * each dimension's texts, version, events, then of each measure: COUNT: number; SUM: low, high; a
- * distribution: count, sum low, sum high, max, where the row's buckets end, buckets, weights.
+ * each dimension's texts, version, events, then of each measure: COUNT: number; SUM: sum; a
+ * distribution: count, sum, max, where the row's buckets end, buckets, weights. Of sums the low words:
+ * true says that one has another high word than 0, which is for songlo_highs then.
  * The caller gives each column its room (8 bytes a row; texts and buckets: songlo_sizes), and a word more.
  */
-EXPORT void songlo_rows(const state *s, int64_t epoch, void *const *columns) {
+EXPORT bool songlo_rows(const state *s, int64_t epoch, void *const *columns) {
     int32_t n_columns = 3 + s->n_dimensions;
-    for (int32_t m = 0; m < s->n_measures; m++) n_columns += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : 7;
+    for (int32_t m = 0; m < s->n_measures; m++) n_columns += s->measures[m].kind <= SUM ? 1 : 6;
     uint8_t **to = copied(columns, sizeof *to * (size_t)n_columns);
     int64_t *ends = must(calloc((size_t)s->n_measures + 1, sizeof *ends));
+    uint64_t highs = 0;
     for (int64_t i = 0; i < s->shared.waiting; i++) {
         const row *r = s->waiting[i].row;
         const uint8_t *key = r->key;
@@ -78,10 +75,13 @@ EXPORT void songlo_rows(const state *s, int64_t epoch, void *const *columns) {
             int32_t kind = s->measures[m].kind;
             if (kind <= SUM) {
                 PUT(*total++);
-                if (kind == SUM) PUT(*total++);
+                if (kind == SUM) highs |= *total++;
                 continue;
             }
-            for (int w = 0; w < D_BUCKETS; w++) PUT(total[w]);
+            PUT(total[D_COUNT]);
+            PUT(total[D_SUM]);
+            PUT(total[D_MAX]);
+            highs |= total[D_SUM + 1];
             int64_t n = put_histogram(s, total, (int64_t *)(void *)to[c + 1], (int64_t *)(void *)to[c + 2]);
             PUT(ends[m] += n);
             to[c++] += 8 * n;
@@ -92,6 +92,37 @@ EXPORT void songlo_rows(const state *s, int64_t epoch, void *const *columns) {
     }
     free(ends);
     free(to);
+    return highs;
+}
+
+/* Write the high words of the waiting rows' sums: a column of 8 bytes a row for each measure that has one. */
+EXPORT void songlo_highs(const state *s, uint64_t *const *columns) {
+    for (int64_t i = 0; i < s->shared.waiting; i++) {
+        const uint64_t *total = s->waiting[i].row->totals;
+        for (int32_t m = 0, c = 0; m < s->n_measures; m++) {
+            int32_t kind = s->measures[m].kind;
+            if (kind != COUNT) columns[c++][i] = total[kind == SUM ? 1 : D_SUM + 1];
+            total += kind == COUNT ? 1 : kind == SUM ? 2 : D_WORDS;
+        }
+    }
+}
+
+/* The starts of the waiting rows' panes in seconds, each once; -1: more than there is room for. */
+EXPORT int64_t songlo_starts(const state *s, uint32_t *starts, int64_t room) {
+    int64_t n = 0;
+    const pane *last = NULL;
+    for (int64_t i = 0; i < s->shared.waiting; i++) {
+        const pane *p = s->waiting[i].pane;
+        if (p == last) continue;
+        last = p;
+        uint32_t start = (uint32_t)(p->start_ms / 1000);
+        int64_t k = 0;
+        while (k < n && starts[k] != start) k++;
+        if (k < n) continue;
+        if (n == room) return -1;
+        starts[n++] = start;
+    }
+    return n;
 }
 
 /* A closed pane that waits: its start, and its sorted ids; valid until songlo_flushed. */

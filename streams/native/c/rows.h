@@ -81,20 +81,18 @@ static row *row_of(state *s, pane *p, const event *e) {
     return r;
 }
 
-/* From here on the row waits to be flushed. */
-static void let_wait(state *s, pane *p, row *r) {
+/* From here on the event's row waits to be flushed. */
+static void let_wait(state *s, pane *p, row *r, const event *e) {
     shared *h = &s->shared;
     r->waiting = 1;
     p->waiting++;
     s->waiting = grown(s->waiting, &s->waiting_room, (size_t)h->waiting + 1, sizeof *s->waiting);
     s->waiting[h->waiting].pane = p;
     s->waiting[h->waiting++].row = r;
-    const uint8_t *key = r->key;
     for (int32_t d = 0; d < s->n_dimensions; d++) {
-        uint16_t length;
-        memcpy(&length, key, 2);
+        int32_t f = s->dimensions[d];
+        int64_t length = is_there(e, f) ? e->slots[f].length : 0;
         s->sizes[d] += length + 1 + (length > 127) + (length > 16383);
-        key += 2 + length;
     }
     const uint64_t *total = r->totals;
     for (int32_t m = 0; m < s->n_measures; m++) {

@@ -33,20 +33,32 @@ static inline uint64_t bucket_of(const state *s, int64_t value) {
     return i;
 }
 
-/* A histogram is a small table, open addressing: (bucket + 1) << 48 | number. `size` counts the buckets of all rows. */
+/*
+ * A histogram's entries are (bucket + 1) << 48 | number. The first one stands in the total itself, and D_SIZE is
+ * 1 << 32; more of them are a small table, open addressing. `size` counts the buckets of all rows.
+ */
+static inline bool has_table(const uint64_t *total) { return total[D_SIZE] & 0xffffffff; }
+
 static void add_bucket(state *s, pane *p, uint64_t *total, uint64_t bucket, int64_t *size) {
-    uint64_t *table = (uint64_t *)(uintptr_t)total[D_BUCKETS], used = total[D_SIZE] >> 32, mask = total[D_SIZE] & 0xffffffff;
-    if (table) {
-        for (uint64_t i = bucket & mask; table[i]; i = (i + 1) & mask)
-            if (table[i] >> 48 == bucket + 1) {
-                table[i]++;
-                return;
-            }
+    if (!total[D_SIZE]) {
+        total[D_BUCKETS] = (bucket + 1) << 48 | 1;
+        total[D_SIZE] = 1ull << 32;
+        ++*size;
+        return;
     }
-    if (!table || (used + 1) * 4 > (mask + 1) * 3) {
-        uint64_t room = table ? 2 * (mask + 1) : 4, *wider = arena_take(s, &p->arena, room * 8);
+    uint64_t used = total[D_SIZE] >> 32, mask = total[D_SIZE] & 0xffffffff;
+    uint64_t *table = mask ? (uint64_t *)(uintptr_t)total[D_BUCKETS] : total + D_BUCKETS;
+    for (uint64_t i = bucket & mask; table[i]; i = (i + 1) & mask) {
+        if (table[i] >> 48 == bucket + 1) {
+            table[i]++;
+            return;
+        }
+        if (!mask) break;
+    }
+    if ((used + 1) * 4 > (mask + 1) * 3) {
+        uint64_t room = mask ? 2 * (mask + 1) : 4, *wider = arena_take(s, &p->arena, room * 8);
         memset(wider, 0, room * 8);
-        for (uint64_t i = 0; table && i <= mask; i++) {
+        for (uint64_t i = 0; i <= mask; i++) {
             if (!table[i]) continue;
             uint64_t j = ((table[i] >> 48) - 1) & (room - 1);
             while (wider[j]) j = (j + 1) & (room - 1);
