@@ -5,9 +5,13 @@ columns are those bytes, so that only a block's frame is left to write. What of 
 is in tests/contract/test_driver_seams.py.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from io import BytesIO
+from itertools import chain, islice
+from socket import socket
+from ssl import SSLSocket
 from typing import Any
 
 from clickhouse_driver import Client
@@ -33,8 +37,8 @@ _FITTING = {
 
 # (name, type, pieces of its bytes) of each column
 Wire = list[tuple[str, str, tuple[Bytes, Bytes]]]
-# pieces of so many bytes are not copied any more
-LARGE = 32_768
+# of one call; Linux takes 1024
+MOST_PARTS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +72,39 @@ class PackedClient(Client):  # type: ignore[misc]  # the driver has no types
         return sum(rows)
 
     def _send_block(self, wire: Wire, rows: int) -> None:
-        out = self.connection.fout
-        write_varint(ClientPacketTypes.DATA, out)
-        write_binary_str("", out)
-        BlockInfo().write(out)
-        write_varint(len(wire), out)
-        write_varint(rows, out)
+        head = BytesIO()
+        write_varint(ClientPacketTypes.DATA, head)
+        write_binary_str("", head)
+        BlockInfo().write(head)
+        write_varint(len(wire), head)
+        write_varint(rows, head)
+        parts: list[Bytes] = [head.getvalue()]
         for name, kind, pieces in wire:
-            write_binary_str(name, out)
-            write_binary_str(kind, out)
+            head = BytesIO()
+            write_binary_str(name, head)
+            write_binary_str(kind, head)
             # the usual serialization
-            write_binary_uint8(0, out)
-            for piece in pieces:
-                if len(piece) < LARGE:
-                    # the driver's buffer takes nothing but bytes, and does not say so
-                    out.write(bytes(piece))
-                else:
-                    out.flush()
-                    self._send_large(memoryview(piece))
-        out.flush()
+            write_binary_uint8(0, head)
+            parts += [head.getvalue(), *pieces]
+        # the driver's buffer takes nothing but bytes, and does not say so
+        self.connection.fout.flush()
+        send_parts(self.connection.socket, parts)
 
-    def _send_large(self, piece: memoryview) -> None:
-        """Part by part: the time that may pass is for each call."""
-        for at in range(0, len(piece), BUFFER_SIZE):
-            self.connection.socket.sendall(piece[at : at + BUFFER_SIZE])
+
+def send_parts(sock: socket, parts: Iterable[Bytes]) -> None:
+    """Send them one behind the other without copying them; the socket's time-out is for each call."""
+    waiting = deque(memoryview(part) for part in parts if len(part))
+    if isinstance(sock, SSLSocket):
+        for part in waiting:
+            for at in range(0, len(part), BUFFER_SIZE):
+                sock.sendall(part[at : at + BUFFER_SIZE])
+        return
+    while waiting:
+        sent = sock.sendmsg(islice(waiting, MOST_PARTS))
+        while waiting and sent >= len(waiting[0]):
+            sent -= len(waiting.popleft())
+        if sent:
+            waiting[0] = waiting[0][sent:]
 
 
 def as_wire(wanted: Sequence[tuple[str, str]], columns: Sequence[Packed]) -> Wire | None:

@@ -34,7 +34,7 @@ class WorkerConfig:
     pending_bytes: int = 64 * 1024 * 1024
     poll_batches: int = 20
     fetch_least_bytes: int = 128 * 1024
-    fetch_bytes: int = 1024 * 1024
+    fetch_bytes: int = 3 * 1024 * 1024
     fetch_most_bytes: int = 8 * 1024 * 1024
     session_ms: int = 6_000
     heartbeat_ms: int = 1_000

@@ -30,8 +30,8 @@ from streams.core.values import (
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
-# what a waiting row, and a late event or dead letter weigh in memory, beside a dead letter's bytes
-ROW_BYTES, EVENT_BYTES = 500, 800
+# what a late event or dead letter weighs in memory, beside a dead letter's bytes
+EVENT_BYTES = 800
 NEVER_MS = 1 << 62
 NO_PANE = Pane(NEVER_MS, NEVER_MS, 0)
 
@@ -42,6 +42,9 @@ class PartitionState:
     Built from a stored `Progress`, it expects the log from `progress.replay_from` on. Up to the stored
     `next_offset` the log only rebuilds the panes that were open there; from then on everything counts.
     """
+
+    # about what a waiting row weighs in memory
+    row_bytes = 500
 
     def __init__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> None:
         self._spec, self._rules, self._stored, self._reported = spec, rules, progress, progress
@@ -77,7 +80,7 @@ class PartitionState:
         if self.replaying:
             return 0
         events, rows, ids = len(self._late) + len(self._dead), self._rows_waiting(), self._ids_waiting()
-        return rows * ROW_BYTES + events * EVENT_BYTES + self._dead_bytes + ids * 8
+        return rows * self.row_bytes + events * EVENT_BYTES + self._dead_bytes + ids * 8
 
     @property
     def progress(self) -> Progress:
