@@ -102,11 +102,7 @@ static void ask_for_rows(const state *s, size_t n) {
         const row *r = event_at(s, s->ahead, i)->guess;
         if (!r) continue;
         __builtin_prefetch(r->key);
-        const uint64_t *total = r->totals;
-        for (int32_t m = 0; m < s->n_measures; m++) {
-            if (s->measures[m].kind >= THOUSANDTHS && has_table(total)) __builtin_prefetch((const void *)(uintptr_t)total[D_BUCKETS], 1);
-            total += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : D_WORDS;
-        }
+        ask_for_histograms(s, r);
     }
 }
 

@@ -40,6 +40,17 @@ static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buc
     return n;
 }
 
+/* The rows stand anywhere in a large pane, so they are asked for ahead: first a row, then its key and histograms. */
+static inline void ask_ahead(const state *s, int64_t i) {
+    enum { ROWS_AHEAD = 16, KEYS_AHEAD = 8 };
+    if (i + ROWS_AHEAD >= s->shared.waiting) return;
+    const uint8_t *later = (const uint8_t *)s->waiting[i + ROWS_AHEAD].row;
+    for (size_t byte = 0; byte < s->row_size; byte += 64) __builtin_prefetch(later + byte);
+    const row *r = s->waiting[i + KEYS_AHEAD].row;
+    for (size_t byte = 0; byte < r->key_size; byte += 64) __builtin_prefetch(r->key + byte);
+    ask_for_histograms(s, r);
+}
+
 /*
  * Write the waiting rows as columns, packed as streams/core/packed.py has it: pane start (seconds, 4 bytes),
  * each dimension's texts, version, events, then of each measure: COUNT: number; SUM: sum; a
@@ -54,6 +65,7 @@ EXPORT bool songlo_rows(const state *s, int64_t epoch, void *const *columns) {
     int64_t *ends = must(calloc((size_t)s->n_measures + 1, sizeof *ends));
     uint64_t highs = 0;
     for (int64_t i = 0; i < s->shared.waiting; i++) {
+        ask_ahead(s, i);
         const row *r = s->waiting[i].row;
         const uint8_t *key = r->key;
         int32_t c = 0;

@@ -75,6 +75,15 @@ static void add_bucket(state *s, pane *p, uint64_t *total, uint64_t bucket, int6
     ++*size;
 }
 
+static inline void ask_for_histograms(const state *s, const row *r) {
+    const uint64_t *total = r->totals;
+    for (int32_t m = 0; m < s->n_measures; m++) {
+        int32_t kind = s->measures[m].kind;
+        if (kind >= THOUSANDTHS && has_table(total)) __builtin_prefetch((const void *)(uintptr_t)total[D_BUCKETS], 1);
+        total += kind == COUNT ? 1 : kind == SUM ? 2 : D_WORDS;
+    }
+}
+
 static void add_event(state *s, pane *p, row *r, const event *e) {
     r->events++;
     uint64_t *total = r->totals;
