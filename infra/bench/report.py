@@ -16,7 +16,7 @@ MANY = 100
 def table(results: Sequence[Result]) -> Iterator[str]:
     """One line for each contender."""
     times = ratios(results)
-    yield f"{'CPU µs per event':>54}{'events/s':>9}{'MB':>5}{'ratio':>6}{'goal':>6}"
+    yield f"{'CPU µs per event':>53}{'events/s':>10}{'MB':>5}{'ratio':>6}{'goal':>6}"
     for r in results:
         name = f"{r.contender.name:<3}{r.contender.title:<35.35}"
         if not r.believed:
@@ -26,8 +26,8 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         digits = 2 if high < MANY / 10 else 1 if high < MANY else 0
         spread = f"{low:.{digits}f}-{high:.{digits}f}"
         ratio, goal = _short(times.get(r.contender.name)), _short(r.contender.target)
-        cost = f"{r.cpu_us:>6.{digits}f}{spread:>10}"
-        yield f"{name}{cost}{r.per_second:>9,.0f}{r.peak_mb:>5.0f}{ratio:>6}{goal:>6}"
+        cost = f"{r.cpu_us:>5.{digits}f}{spread:>10}"
+        yield f"{name}{cost}{r.per_second:>10,.0f}{r.peak_mb:>5.0f}{ratio:>6}{goal:>6}"
 
 
 def _short(times: float | None) -> str:
