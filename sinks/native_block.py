@@ -86,7 +86,7 @@ class PackedClient(Client):  # type: ignore[misc]  # the driver has no types
             # the usual serialization
             write_binary_uint8(0, head)
             parts += [head.getvalue(), *pieces]
-        # the driver's buffer takes nothing but bytes, and does not say so
+        # the driver's buffer takes nothing but bytes, and does not say so; what is in it goes first
         self.connection.fout.flush()
         send_parts(self.connection.socket, parts)
 
@@ -94,6 +94,7 @@ class PackedClient(Client):  # type: ignore[misc]  # the driver has no types
 def send_parts(sock: socket, parts: Iterable[Bytes]) -> None:
     """Send them one behind the other without copying them; the socket's time-out is for each call."""
     waiting = deque(memoryview(part) for part in parts if len(part))
+    # which has no sendmsg
     if isinstance(sock, SSLSocket):
         for part in waiting:
             for at in range(0, len(part), BUFFER_SIZE):

@@ -75,6 +75,7 @@ static void add_bucket(state *s, pane *p, uint64_t *total, uint64_t bucket, int6
     ++*size;
 }
 
+/* Ask ahead for the histograms of a row that is in the cache by now. */
 static inline void ask_for_histograms(const state *s, const row *r) {
     const uint64_t *total = r->totals;
     for (int32_t m = 0; m < s->n_measures; m++) {
