@@ -5,12 +5,15 @@ reading with every quarter of a megabyte: a fifth of what a fetch costs.
 """
 
 import asyncio
+import logging
 import struct
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from streams.native.unfilled import unfilled, window
+
+log = logging.getLogger(__name__)
 
 LENGTH = struct.Struct(">i")
 # Kafka sends no more than what was asked for, and one batch that is larger
@@ -42,6 +45,8 @@ class Frames(asyncio.BufferedProtocol):
         if frame is None:
             (size,) = LENGTH.unpack(self._length)
             if not 0 < size <= LARGEST:
+                # whoever waits is only told that the connection was closed, and neither library logs why
+                log.error("Kafka announces a frame of %d bytes, the connection is closed", size)
                 raise ConnectionError(f"Kafka announces a frame of {size} bytes")
             self._frame, address = unfilled(size)
             self._room = window(address, size)
@@ -69,7 +74,8 @@ class Frames(asyncio.BufferedProtocol):
 def read_in_place(client: Any) -> None:
     """Make one client of aiokafka read this way; it has no setting for it.
 
-    A connection is changed before it is used for the first time after this, or once no answer is awaited.
+    A connection is changed before it is used for the first time after this, or once no answer is awaited;
+    one with TLS never is.
     """
     connect = client._get_conn  # noqa: SLF001 - as above
 
@@ -84,7 +90,11 @@ def read_in_place(client: Any) -> None:
 
 def _change(connection: Any) -> None:
     writer = connection._writer  # noqa: SLF001 - as above
-    if writer is None or connection._requests:  # noqa: SLF001 - as above
+    if writer is None or writer.is_closing() or connection._requests:  # noqa: SLF001 - as above
+        return
+    # asyncio's TLS gives a buffered protocol one more piece at the end and drops all that stands behind it,
+    # and lets it read once more within our own `close`
+    if writer.get_extra_info("sslcontext") is not None:
         return
     stream = writer.transport.get_protocol()
     if not isinstance(stream, Frames):
