@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from sinks.batches import SHORT_S
-from streams.core.packed import Layout, Packed
+from streams.core.packed import BY_WIDTH, NUMBERS, Layout, Packed
 from streams.core.values import Changes, Rows
 
 # the columns of some rows
@@ -38,7 +38,7 @@ def packed_blocks(changes: Sequence[Changes]) -> list[Block] | None:
     first = next((c.rows for c in changes if c.rows), Rows())
     if not first or not all(c.rows.packed for c in changes):
         return None
-    layouts = [cast(Packed, column).layout for column in first.columns]
+    layouts = [*_roomy(first)]
     try:
         blocks: list[Block] = [block for c in changes for block in _blocks(c, layouts)]
     except (struct.error, UnicodeError):
@@ -57,9 +57,20 @@ def _blocks(changes: Changes, layouts: Sequence[Layout]) -> Iterator[Block]:
     for block in (cast(Sequence[Packed], changes.rows.columns), columns):
         if block:
             count = len(block[0])
-            seconds = _same(Layout.U32, 4, progress.pane_ms // 1000, count)
-            yield [*block, seconds, _same(Layout.U16, 2, progress.partition, count)]
+            yield [*block, _same(progress.pane_ms // 1000, count), _same(progress.partition, count)]
 
 
-def _same(layout: Layout, size: int, value: int, count: int) -> Packed:
-    return Packed(layout, count, value.to_bytes(size, "little") * count)
+def _roomy(rows: Rows) -> Iterator[Layout]:
+    """Layouts that hold any values of these columns, however narrow those of the rows are."""
+    for n, column in enumerate(rows.columns):
+        layout = cast(Packed, column).layout
+        if layout is Layout.CODES:
+            yield Layout.TEXT
+        else:
+            # the first are times
+            yield Layout.U64 if n and layout in NUMBERS else layout
+
+
+def _same(value: int, count: int) -> Packed:
+    width = next(width for width in (1, 2, 4, 8) if not value >> 8 * width)
+    return Packed(BY_WIDTH[width], count, value.to_bytes(width, "little") * count)

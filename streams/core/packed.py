@@ -1,7 +1,8 @@
 """Columns as the bytes that travel to the store: what the compiled fold gives instead of lists of values.
 
-Numbers are little-endian, one behind the other; a text is its length (a varint), then its UTF-8; lists of
-numbers are where each one ends among all elements, then the elements. ClickHouse calls this Native.
+Numbers are little-endian, one behind the other; a text is its length (a varint), then its UTF-8; a code is
+the number of a text among a few; lists of numbers are where each one ends among all elements, then the
+elements. ClickHouse calls this Native.
 """
 
 import struct
@@ -19,19 +20,28 @@ Bytes = bytes | memoryview
 class Layout(Enum):
     """What a packed column holds; of numbers the value is their format in `struct`."""
 
+    U8 = "B"
     U16 = "H"
     U32 = "I"
     U64 = "Q"
     U128 = "QQ"
     TEXT = "text"
+    CODES = "codes"
     LISTS = "lists"
+
+
+# those of numbers of at most 64 bits, and each by its bytes
+NUMBERS = (Layout.U8, Layout.U16, Layout.U32, Layout.U64)
+BY_WIDTH = {struct.calcsize(layout.value): layout for layout in NUMBERS}
 
 
 @dataclass(frozen=True, eq=False)
 class Packed(Sequence[Any]):
     """A column of `length` values; a sequence of them to whoever asks for values.
 
-    `ends` are those of lists, as 64-bit numbers; `known` is each of the values once, where that is known.
+    `ends` are those of lists, as 64-bit numbers, and `element` is the layout of what is in them; `words` are
+    the texts of codes of one byte, the first of them ''. `known` is each of the values once, where that is
+    known.
     """
 
     layout: Layout
@@ -39,6 +49,8 @@ class Packed(Sequence[Any]):
     data: Bytes
     ends: Bytes = b""
     known: frozenset[Any] | None = None
+    element: Layout = Layout.U64
+    words: "Packed | None" = None
 
     @classmethod
     def of(cls, layout: Layout, values: Sequence[Any]) -> "Packed":
@@ -46,6 +58,10 @@ class Packed(Sequence[Any]):
         count = len(values)
         if layout is Layout.TEXT:
             return cls(layout, count, b"".join(map(_text, values)))
+        if layout is Layout.CODES:
+            code = {text: n for n, text in enumerate(dict.fromkeys(["", *values]))}
+            texts = cls.of(Layout.TEXT, [*code])
+            return cls(layout, count, _numbers(Layout.U8, [code[text] for text in values]), words=texts)
         if layout is Layout.LISTS:
             elements, ends = [*chain.from_iterable(values)], [*accumulate(map(len, values))]
             return cls(layout, count, _numbers(Layout.U64, elements), _numbers(Layout.U64, ends))
@@ -61,8 +77,10 @@ class Packed(Sequence[Any]):
         """The column's values, unpacked when first asked for."""
         if self.layout is Layout.TEXT:
             return [*_texts(bytes(self.data))]
+        if self.words is not None:
+            return [*map(self.words.values.__getitem__, self.data)]
         if self.layout is Layout.LISTS:
-            elements = _unpacked(Layout.U64, self.data)
+            elements = _unpacked(self.element, self.data)
             ends = pairwise([0, *_unpacked(Layout.U64, self.ends)])
             return [[*elements[a:b]] for a, b in ends]
         if self.layout is Layout.U128:
@@ -75,15 +93,15 @@ class Packed(Sequence[Any]):
         """Each value once."""
         if self.known is not None:
             return self.known
-        if self.layout in (Layout.TEXT, Layout.LISTS, Layout.U128):
-            return frozenset(self.values)
-        return frozenset(_distinct(self.layout, bytes(self.data)))
+        if self.layout in NUMBERS:
+            return frozenset(_distinct(self.layout, bytes(self.data)))
+        return frozenset(self.values)
 
-    def widened(self, high: Bytes = b"") -> "Packed":
-        """64-bit numbers as the low words of those of 128 bits."""
+    def widened(self, high: Bytes) -> "Packed":
+        """64-bit numbers as the low words of those of 128 bits, and the high ones."""
         words = array("Q", bytes(16 * self.length))
         words[::2] = array("Q", bytes(self.data))
-        words[1::2] = array("Q", bytes(high or 8 * self.length))
+        words[1::2] = array("Q", bytes(high))
         return Packed(Layout.U128, self.length, words.tobytes())
 
     def __len__(self) -> int:

@@ -44,7 +44,10 @@ class Library:
         self.close_panes = _function(dll.songlo_close_panes, None, c_void_p)
         self.first_offset = _function(dll.songlo_first_offset, c_int64, c_void_p, c_int64)
         self.sizes = _function(dll.songlo_sizes, None, c_void_p, c_void_p)
-        self.rows = _function(dll.songlo_rows, c_bool, c_void_p, c_int64, c_void_p)
+        self.rows = _function(dll.songlo_rows, c_bool, c_void_p, c_int64, c_void_p, c_void_p)
+        self.words = _function(
+            dll.songlo_words, c_int64, c_void_p, c_int, POINTER(c_void_p), POINTER(c_int64)
+        )
         self.highs = _function(dll.songlo_highs, None, c_void_p, c_void_p)
         self.starts = _function(dll.songlo_starts, c_int64, c_void_p, c_void_p, c_int64)
         self.closed = _function(

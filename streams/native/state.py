@@ -7,25 +7,22 @@ plain engine's code decodes it and decides, and its valid events go back into th
 import struct
 import weakref
 from array import array
-from collections.abc import Sequence
 from ctypes import POINTER, byref, c_int64, c_void_p, cast, string_at
-from itertools import accumulate
 from typing import Any
 
 from schemas.codec import Bundle
 from schemas.event import Event
 from schemas.fields import Kind, field_rules
-from streams.core.packed import Layout, Packed
 from streams.core.pane import Pane, id_hash
 from streams.core.partition import NO_PANE, PartitionState
 from streams.core.records import CorruptBatch, pack
 from streams.core.rules import Rules
-from streams.core.values import OFFSET_BITS, ClosedPane, PackedBatches, Position, Progress, RecordBatch, Rows
+from streams.core.values import ClosedPane, PackedBatches, Position, Progress, RecordBatch, Rows
 from streams.core.window import pane_start
 from streams.native.library import CORRUPT, HANDED_OVER, LATE, TOO_EARLY, Library, Shared
+from streams.native.rows import take_rows
 from streams.native.tables import stream_table, used_fields
-from streams.native.unfilled import unfilled
-from streams.spec import Count, StreamSpec, Sum
+from streams.spec import StreamSpec
 
 
 def _held(name: str) -> Any:
@@ -42,15 +39,13 @@ def _held(name: str) -> Any:
 
 # the largest number that fold.c holds
 MOST = 2**63 - 1
-# more starts of windows than this among the rows of a flush are found in the rows
-FEW_STARTS = 256
 
 
 class NativePartitionState(PartitionState):
     """A `PartitionState` whose open panes fold.c holds; raises Unsupported for streams it can't fold."""
 
-    # 104 to 216 where it stands, 100 to 160 packed
-    row_bytes = 250
+    # 100 to 150 where it stands, 50 to 100 packed
+    row_bytes = 200
     position = _held("position")
     max_event_ms = _held("max_event_ms")
     max_append_ms = _held("max_append_ms")
@@ -156,7 +151,7 @@ class NativePartitionState(PartitionState):
         return int(self._shared.closed_ids)
 
     def _take_waiting(self) -> tuple[Rows, list[ClosedPane]]:
-        rows = self._rows() if self._shared.waiting else Rows()
+        rows = take_rows(self._library, self._state, self._spec, self._shared.waiting, self._stored.epoch)
         closed = [self._closed_pane(i) for i in range(self._shared.closed)]
         self._library.flushed(self._state)
         return rows, closed
@@ -166,62 +161,3 @@ class NativePartitionState(PartitionState):
         count = self._library.closed(self._state, i, byref(start_ms), byref(ids))
         copy.frombytes(string_at(ids, count * copy.itemsize))
         return ClosedPane(start_ms.value, copy)
-
-    def _rows(self) -> Rows:
-        """The waiting rows: fold.c packs them, which costs a tenth of making Python's values of them."""
-        spec, count = self._spec, self._shared.waiting
-        sizes = array("q", bytes(8 * (len(spec.dimensions) + len(spec.measures))))
-        self._library.sizes(self._state, sizes.buffer_info()[0])
-        texts, histograms = sizes[: len(spec.dimensions)], sizes[len(spec.dimensions) :]
-        room = [4 * count, *texts, 8 * count, 8 * count]
-        for measure, buckets in zip(spec.measures, histograms, strict=True):
-            room += [8 * count] * (1 if isinstance(measure, Count | Sum) else 4)
-            room += [] if isinstance(measure, Count | Sum) else [8 * buckets] * 2
-        # one piece of memory for all, and no copies of it; each column begins at a whole word, with room for
-        # another behind it
-        *places, end = accumulate((-(-size // 8) * 8 + 8 for size in room), initial=0)
-        block, begin = unfilled(end)
-        view = memoryview(block)
-        addresses = array("Q", [begin + place for place in places])
-        wide = self._library.rows(self._state, self._stored.epoch << OFFSET_BITS, addresses.buffer_info()[0])
-        highs = iter(self._highs() if wide else ())
-        rest = (view[place : place + size] for place, size in zip(places, room, strict=True))
-        starts = Packed(Layout.U32, count, next(rest), known=self._starts())
-        names = [Packed(Layout.TEXT, count, next(rest)) for _ in spec.dimensions]
-        totals: list[Sequence[Any]] = [
-            Packed(Layout.U64, count, data) for data in (bytes(8 * count), next(rest), next(rest))
-        ]
-        for measure in spec.measures:
-            if not isinstance(measure, Sum):
-                totals.append(Packed(Layout.U64, count, next(rest)))
-            if not isinstance(measure, Count):
-                totals.append(_sums(count, next(rest), next(highs, None)))
-            if not isinstance(measure, Count | Sum):
-                totals.append(Packed(Layout.U64, count, next(rest)))
-                upto = next(rest)
-                totals += [Packed(Layout.LISTS, count, next(rest), upto) for _ in ("buckets", "weights")]
-        return Rows((starts, *names, *totals))
-
-    def _starts(self) -> frozenset[int] | None:
-        """The starts of the waiting rows' windows in epoch seconds, unless they are many."""
-        found = array("I", bytes(4 * FEW_STARTS))
-        number = self._library.starts(self._state, found.buffer_info()[0], FEW_STARTS)
-        return None if number < 0 else frozenset(found[:number])
-
-    def _highs(self) -> list["array[int]"]:
-        """The high words of each measure's sums over the waiting rows."""
-        size = bytes(8 * self._shared.waiting)
-        columns = [array("q", size) for measure in self._spec.measures if not isinstance(measure, Count)]
-        addresses = array("Q", [column.buffer_info()[0] for column in columns])
-        self._library.highs(self._state, addresses.buffer_info()[0])
-        return columns
-
-
-def _sums(count: int, low: memoryview, high: "array[int] | None") -> Sequence[int]:
-    """128-bit sums, in two's complement; packed unless one is below zero, which no column of the store is."""
-    sums = Packed(Layout.U64, count, low)
-    if high is None or not any(high):
-        return sums
-    if min(high) < 0:
-        return [(h << 64) + w for h, w in zip(high, sums, strict=True)]
-    return sums.widened(high.tobytes())

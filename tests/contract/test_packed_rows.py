@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -16,7 +17,7 @@ from sinks.packed import packed_blocks
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
-from streams.core.packed import Layout, Packed
+from streams.core.packed import BY_WIDTH, Layout, Packed
 from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Changes, Progress, RecordBatch, Row, Rows
@@ -72,17 +73,18 @@ def layouts(spec: StreamSpec) -> Iterator[Layout]:
         )
 
 
-def random_row(spec: StreamSpec, rng: Random, number: int) -> Row:
-    """A row of the stream with anything in it."""
+def random_row(spec: StreamSpec, rng: Random, number: int, below: int = 2**64) -> Row:
+    """A row of the stream with anything in it; numbers `below` a limit."""
+    numbers = [n for n in (*NUMBERS, below - 1) if n < below]
     row: list[object] = [T0_S + 60 * (number % 7), *(rng.choice(TEXTS) for _ in spec.dimensions)]
-    row += [0, number, rng.choice(NUMBERS[1:])]
+    row += [0, number, rng.choice(numbers[1:])]
     for measure in spec.measures:
-        row += [rng.choice(NUMBERS) for _ in measure.columns][: 3 if isinstance(measure, Distribution) else 1]
-        if isinstance(measure, Sum) and measure.name.endswith("_vnd"):
+        row += [rng.choice(numbers) for _ in measure.columns][: 3 if isinstance(measure, Distribution) else 1]
+        if isinstance(measure, Sum) and measure.name.endswith("_vnd") and below == 2**64:
             row[-1] = rng.choice((*NUMBERS, 2**64, 2**127, 4096 * (2**53 - 1)))
         if isinstance(measure, Distribution):
-            buckets = sorted({rng.choice(NUMBERS) for _ in range(rng.choice((0, 0, 1, 3, 9)))})
-            row += [buckets, [rng.choice(NUMBERS) for _ in buckets]]
+            buckets = sorted({rng.choice(numbers) for _ in range(rng.choice((0, 0, 1, 3, 9)))})
+            row += [buckets, [rng.choice(numbers) for _ in buckets]]
     return tuple(row)
 
 
@@ -99,6 +101,19 @@ def put(server: Server, spec: StreamSpec, changes: Sequence[Changes]) -> list[tu
     assert parts == [(1,)]
     ask(server, f"TRUNCATE TABLE {spec.table}")
     return found
+
+
+def narrow(how: Layout, column: Sequence[Any]) -> Packed:
+    """The column in the fewest bytes, as the compiled fold packs it."""
+    values = [*chain.from_iterable(column)] if how is Layout.LISTS else column
+    if how is Layout.TEXT:
+        return Packed.of(Layout.CODES if len({*column}) < 256 else how, column)
+    if how is Layout.U32:
+        return Packed.of(how, column)
+    element = next(layout for width, layout in BY_WIDTH.items() if not max(values, default=0) >> 8 * width)
+    if how is Layout.LISTS:
+        return replace(Packed.of(how, column), data=Packed.of(element, values).data, element=element)
+    return Packed.of(element, column)
 
 
 def as_packed(spec: StreamSpec, changes: Changes) -> Changes:
@@ -122,6 +137,38 @@ def test_any_rows_of_each_stream(server: Server, blocks: list[int], name: str) -
     assert blocks == []
     assert put(server, spec, [as_packed(spec, changes) for changes in flush]) == expected
     assert blocks == [300, 1, 77]
+
+
+@pytest.mark.parametrize("casting", [(0,), (99,)], ids=["the server casts", "an old server"])
+@pytest.mark.parametrize("name", STREAMS)
+def test_blocks_as_narrow_as_they_can_be(
+    server: Server, blocks: list[int], monkeypatch: pytest.MonkeyPatch, name: str, casting: tuple[int]
+) -> None:
+    """Each block of an insert has the types that its own numbers fit, and codes where texts are few."""
+    monkeypatch.setattr(native_block, "CASTING", casting)
+    spec, rng = STREAMS[name], Random(11)
+    flush, narrowed = [], []
+    for partition, bits in enumerate((1, 8, 9, 16, 17, 32, 33, 63)):
+        rows = [random_row(spec, rng, n + 1000 * partition, 2**bits) for n in range(300)]
+        at = Progress(spec.name, spec.topic, partition, next_offset=10**6)
+        flush.append(Changes(at, Rows.of(rows), [], [], []))
+        columns = [narrow(how, c) for how, c in zip(layouts(spec), flush[-1].rows.columns, strict=True)]
+        narrowed.append(replace(flush[-1], rows=Rows(columns)))
+    expected = put(server, spec, flush)
+    assert blocks == []
+    assert put(server, spec, narrowed) == expected
+    assert blocks == [300] * 8
+
+
+def test_more_late_rows_than_the_narrow_ones_have_room_for(server: Server, blocks: list[int]) -> None:
+    """A late event's row has its hash, other texts and larger numbers than the fold's rows beside it."""
+    rows = [random_row(CAMERA, Random(3), n, 200) for n in range(5)]
+    at, more = Progress(CAMERA.name, CAMERA.topic, 0), [late(7, offset=3, events=70_000)]
+    plain = Changes(at, Rows.of(rows), [], more, [])
+    columns = [narrow(how, c) for how, c in zip(layouts(CAMERA), plain.rows.columns, strict=True)]
+    expected = put(server, CAMERA, [plain])
+    assert put(server, CAMERA, [replace(plain, rows=Rows(columns))]) == expected
+    assert blocks == [5, 1]
 
 
 @pytest.mark.parametrize("name", STREAMS)

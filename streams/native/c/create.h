@@ -20,7 +20,7 @@ static void take_field(field *to, const field_rule *from) {
     to->name = quoted(from->name, strlen(from->name), ":");
     if (from->default_text) {
         to->default_size = strlen(from->default_text);
-        to->default_text = must(calloc(1, to->default_size + 8)); /* for copy_words */
+        to->default_text = must(calloc(1, to->default_size + LONGEST_WORD)); /* for make_key */
         memcpy(to->default_text, from->default_text, to->default_size);
     }
     for (const char *v = from->values, *stop; v && (stop = strchr(v, '\n')); v = stop + 1) {
@@ -48,6 +48,19 @@ static void take_bounds(state *s, const stream_rule *rule) {
         u128 least = ((u128)1 << power) + (((u128)part << power) / SLICES);
         while (b < s->n_bounds - 1 && (power == 0 ? 0 : (u128)s->bounds[b] < least)) b++;
         s->slices[i] = (uint16_t)b;
+    }
+}
+
+/* Each column of a flush as narrow as it can be; what songlo_rows meets makes them wider. */
+static void take_widths(state *s) {
+    s->n_columns = 3 + s->n_dimensions;
+    for (int32_t m = 0; m < s->n_measures; m++) s->n_columns += s->measures[m].kind <= SUM ? 1 : DISTRIBUTION_COLUMNS;
+    s->widths = must(malloc((size_t)s->n_columns));
+    memset(s->widths, 1, (size_t)s->n_columns);
+    s->widths[0] = 4;
+    for (int32_t m = 0, c = 3 + s->n_dimensions; m < s->n_measures; m++) {
+        if (s->measures[m].kind > SUM) s->widths[c + ENDS_COLUMN] = 8;
+        c += s->measures[m].kind <= SUM ? 1 : DISTRIBUTION_COLUMNS;
     }
 }
 
@@ -84,16 +97,21 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     }
     s->measures = copied(rule->measures, sizeof *s->measures * (size_t)s->n_measures);
     s->dimensions = copied(rule->dimensions, sizeof *s->dimensions * (size_t)s->n_dimensions);
+    s->words = must(calloc((size_t)s->n_dimensions, sizeof *s->words));
+    for (int32_t d = 0; d < s->n_dimensions; d++) take_no_text(&s->words[d]);
     s->orders = copied(rule->orders, sizeof *s->orders * 2 * (size_t)s->n_orders);
     take_bounds(s, rule);
     s->row_size = sizeof(row);
     for (int32_t i = 0; i < s->n_measures; i++)
         s->row_size += 8 * (size_t)(s->measures[i].kind == COUNT ? 1 : s->measures[i].kind == SUM ? 2 : D_WORDS);
     s->key_room = 16;
-    for (int32_t i = 0; i < s->n_dimensions; i++) s->key_room += 2 + widest(&s->fields[s->dimensions[i]]);
+    for (int32_t i = 0; i < s->n_dimensions; i++) s->key_room += 3 + widest(&s->fields[s->dimensions[i]]);
     s->event_size = (sizeof(event) + sizeof(slot) * (size_t)s->n_fields + s->key_room + 15) & ~(size_t)15;
     s->ahead = must(calloc(AHEAD, s->event_size));
     s->sizes = must(calloc((size_t)(s->n_dimensions + s->n_measures), sizeof *s->sizes));
+    s->spelled = must(calloc((size_t)s->n_dimensions, sizeof *s->spelled));
+    s->sorted = must(calloc((size_t)s->n_bounds, sizeof *s->sorted));
+    take_widths(s);
     return s;
 }
 
@@ -109,8 +127,9 @@ EXPORT void songlo_free(state *s) {
         free(f->default_text);
     }
     for (int32_t i = 0; i < s->n_conditions; i++) free(s->conditions[i].text);
+    for (int32_t d = 0; d < s->n_dimensions; d++) free(s->words[d].packed);
     void *all[] = {s->fields,  s->conditions, s->measures, s->dimensions, s->orders, s->after,   s->bounds, s->representatives,
-                   s->ahead,      s->bundle,   s->panes,      s->waiting, s->closed, s->sizes, s};
+                   s->ahead,      s->bundle,   s->panes,      s->waiting, s->closed, s->sizes, s->spelled, s->words, s->widths, s->sorted, s};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

@@ -65,19 +65,19 @@ static inline size_t whole_words(size_t size) { return (size + 7) & ~(size_t)7; 
 
 static inline uint8_t *key_of(const state *s, event *e) { return (uint8_t *)(e->slots + s->n_fields); }
 
-/* The key of the event's row, with its hash. Its texts end before `limit`, or have a word to spare behind them. */
-static inline void make_key(const state *s, event *e, text limit) {
-    uint8_t *key = key_of(s, e), *to = key;
-    for (int32_t i = 0; i < s->n_dimensions; i++) {
-        int32_t f = s->dimensions[i];
+/* The key of the event's row, with its hash. `roomy`: all its texts have LONGEST_WORD bytes to spare behind them. */
+static inline void make_key(const state *s, event *e, bool roomy) {
+    uint8_t *key = key_of(s, e), *to = key + s->n_dimensions, near_end[LONGEST_WORD] = {0};
+    for (int32_t d = 0; d < s->n_dimensions; d++) {
+        int32_t f = s->dimensions[d];
         uint16_t length = is_there(e, f) ? (uint16_t)e->slots[f].length : 0;
-        memcpy(to, &length, 2);
-        to += 2;
-        if (!length) continue;
         text from = e->slots[f].text;
-        if (LIKELY((uintptr_t)limit - (uintptr_t)from >= length + 8u)) copy_words(to, from, length);
-        else memcpy(to, from, length);
-        to += length;
+        if (UNLIKELY(!roomy) && length <= LONGEST_WORD) from = length ? memcpy(near_end, from, length) : near_end;
+        key[d] = number_of(&s->words[d], from, length, s->seed);
+        if (LIKELY(key[d] != SPELLED)) continue;
+        memcpy(to, &length, 2);
+        memcpy(to + 2, from, length);
+        to += 2 + length;
     }
     memset(to, 0, 16);
     e->key = key;
@@ -141,6 +141,6 @@ static text scan_event(state *s, text p, text end, text limit, event *e) {
     const slot *id = &e->slots[s->id_field];
     if (id->length > 240) return NULL;
     e->id = s->dedupe ? id_hash(id->text, (size_t)id->length) : 1;
-    make_key(s, e, limit);
+    make_key(s, e, limit - p > LONGEST_WORD);
     return p + 1;
 }

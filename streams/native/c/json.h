@@ -1,7 +1,7 @@
 /* Scanning values of JSON. NULL means 'not sure'. */
 #pragma once
 
-#include "hash.h"
+#include "words.h"
 
 typedef const uint8_t *text;
 

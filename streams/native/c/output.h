@@ -17,25 +17,63 @@ static inline uint8_t *put_length(uint8_t *to, uint32_t length) {
     return to;
 }
 
-/* Bytes of each dimension's texts with their lengths, then buckets of each distribution, over all waiting rows. */
+/*
+ * Over all waiting rows: the most bytes that each dimension's texts with their lengths can have, 0 where all of them have
+ * numbers, one byte each; then buckets of each distribution.
+ */
 EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
     memcpy(sizes, s->sizes, sizeof *sizes * (size_t)(s->n_dimensions + s->n_measures));
+    for (int32_t d = 0; d < s->n_dimensions; d++)
+        if (s->spelled[d]) sizes[d] += (s->shared.waiting - s->spelled[d]) * (1 + LONGEST_WORD);
 }
 
-static int64_t put_histogram(const state *s, const uint64_t *total, int64_t *buckets, int64_t *weights) {
+/* The texts of a dimension that have numbers, in their order, as a column; its bytes, and how many they are. */
+EXPORT int64_t songlo_words(const state *s, int32_t dimension, const uint8_t **packed, int64_t *size) {
+    const words *w = &s->words[dimension];
+    *packed = w->packed;
+    *size = (int64_t)w->packed_size;
+    return (int64_t)w->number;
+}
+
+/* Where the next value of a column goes, the bytes of one, and the bits that any of them had. */
+typedef struct {
+    uint8_t *to;
+    uint64_t width, seen;
+} column;
+
+/* Writes a whole word: the next value, or the room behind the column, takes what is too much. */
+static inline void put(column *c, uint64_t value) {
+    memcpy(c->to, &value, 8);
+    c->to += c->width;
+    c->seen |= value;
+}
+
+static inline void put_text(column *c, const uint8_t *text, uint32_t length) {
+    uint8_t *to = put_length(c->to, length);
+    copy_words(to, text, length);
+    c->to = to + length;
+}
+
+/* The buckets and the weights of a distribution, by bucket; how many. */
+static uint64_t put_histogram(const state *s, const uint64_t *total, column *buckets, column *weights) {
     if (!total[D_SIZE]) return 0;
-    const uint64_t *table = has_table(total) ? (const uint64_t *)(uintptr_t)total[D_BUCKETS] : total + D_BUCKETS;
-    int64_t n = 0;
-    for (uint64_t i = 0; i <= (total[D_SIZE] & 0xffffffff); i++) {
-        if (!table[i]) continue;
-        int64_t at = n++; /* by insertion: most tables are nearly in order */
-        for (; at && buckets[at - 1] > (int64_t)table[i]; at--) buckets[at] = buckets[at - 1];
-        buckets[at] = (int64_t)table[i];
+    const uint64_t *entries = total + D_BUCKETS;
+    uint64_t n = 1;
+    if (has_table(total)) {
+        const uint64_t *table = (const uint64_t *)(uintptr_t)total[D_BUCKETS];
+        uint64_t *sorted = s->sorted;
+        n = 0;
+        for (uint64_t i = 0; i <= (total[D_SIZE] & 0xffffffff); i++) {
+            if (!table[i]) continue;
+            uint64_t at = n++; /* by insertion: most tables are nearly in order */
+            for (; at && sorted[at - 1] > table[i]; at--) sorted[at] = sorted[at - 1];
+            sorted[at] = table[i];
+        }
+        entries = sorted;
     }
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t entry = (uint64_t)buckets[i];
-        weights[i] = (int64_t)(entry & 0xffffffffffff);
-        buckets[i] = s->representatives[(entry >> 48) - 1];
+    for (uint64_t i = 0; i < n; i++) {
+        put(buckets, (uint64_t)s->representatives[(entries[i] >> 48) - 1]);
+        put(weights, entries[i] & 0xffffffffffff);
     }
     return n;
 }
@@ -51,59 +89,81 @@ static inline void ask_ahead(const state *s, int64_t i) {
     ask_for_histograms(s, r);
 }
 
-/*
- * Write the waiting rows as columns, packed as streams/core/packed.py has it: pane start (seconds, 4 bytes),
- * each dimension's texts, version, events, then of each measure: COUNT: number; SUM: sum; a
- * distribution: count, sum, max, where the row's buckets end, buckets, weights. Of sums the low words:
- * true says that one has another high word than 0, which is for songlo_highs then.
- * The caller gives each column its room (8 bytes a row; texts and buckets: songlo_sizes), and a word more.
- */
-EXPORT bool songlo_rows(const state *s, int64_t epoch, void *const *columns) {
-    int32_t n_columns = 3 + s->n_dimensions;
-    for (int32_t m = 0; m < s->n_measures; m++) n_columns += s->measures[m].kind <= SUM ? 1 : 6;
-    uint8_t **to = copied(columns, sizeof *to * (size_t)n_columns);
-    int64_t *ends = must(calloc((size_t)s->n_measures + 1, sizeof *ends));
-    uint64_t highs = 0;
-    for (int64_t i = 0; i < s->shared.waiting; i++) {
-        ask_ahead(s, i);
-        const row *r = s->waiting[i].row;
-        const uint8_t *key = r->key;
-        int32_t c = 0;
-#define PUT(value) (memcpy(to[c], &(int64_t){(int64_t)(value)}, 8), to[c++] += 8)
-        memcpy(to[c], &(uint32_t){(uint32_t)(s->waiting[i].pane->start_ms / 1000)}, 4);
-        to[c++] += 4;
-        for (int32_t d = 0; d < s->n_dimensions; d++) {
+/* One row; true where a sum needs more than 64 bits. */
+static inline uint64_t put_row(const state *s, const pane *p, const row *r, int64_t epoch, column *c, uint64_t *ends) {
+    put(c++, (uint64_t)p->start_ms / 1000);
+    const uint8_t *spelled = r->key + s->n_dimensions;
+    for (int32_t d = 0; d < s->n_dimensions; d++, c++) {
+        uint8_t number = r->key[d];
+        if (LIKELY(!s->spelled[d])) {
+            *c->to++ = number;
+        } else if (number == SPELLED) {
             uint16_t length;
-            memcpy(&length, key, 2);
-            uint8_t *text = put_length(to[c], length);
-            copy_words(text, key + 2, length);
-            to[c++] = text + length;
-            key += 2 + length;
+            memcpy(&length, spelled, 2);
+            put_text(c, spelled + 2, length);
+            spelled += 2 + length;
+        } else {
+            const word *text = &s->words[d].texts[number];
+            put_text(c, (const uint8_t *)text->part, (uint32_t)text->length);
         }
-        PUT(epoch | r->offset);
-        PUT(r->events);
-        const uint64_t *total = r->totals;
-        for (int32_t m = 0; m < s->n_measures; m++) {
-            int32_t kind = s->measures[m].kind;
-            if (kind <= SUM) {
-                PUT(*total++);
-                if (kind == SUM) highs |= *total++;
-                continue;
-            }
-            PUT(total[D_COUNT]);
-            PUT(total[D_SUM]);
-            PUT(total[D_MAX]);
-            highs |= total[D_SUM + 1];
-            int64_t n = put_histogram(s, total, (int64_t *)(void *)to[c + 1], (int64_t *)(void *)to[c + 2]);
-            PUT(ends[m] += n);
-            to[c++] += 8 * n;
-            to[c++] += 8 * n;
-            total += D_WORDS;
-        }
-#undef PUT
     }
+    put(c++, (uint64_t)(epoch | r->offset));
+    put(c++, r->events);
+    const uint64_t *total = r->totals;
+    uint64_t highs = 0;
+    for (int32_t m = 0; m < s->n_measures; m++) {
+        int32_t kind = s->measures[m].kind;
+        if (kind <= SUM) {
+            put(c++, *total++);
+            if (kind == SUM) highs |= *total++;
+            continue;
+        }
+        put(c, total[D_COUNT]);
+        put(c + 1, total[D_SUM]);
+        put(c + 2, total[D_MAX]);
+        highs |= total[D_SUM + 1];
+        put(c + ENDS_COLUMN, ends[m] += put_histogram(s, total, c + 4, c + 5));
+        c += DISTRIBUTION_COLUMNS;
+        total += D_WORDS;
+    }
+    return highs;
+}
+
+/* Whether some column was too narrow for what it met; then it is wide enough from now on. */
+static bool widened(state *s, const column *columns, uint64_t highs) {
+    bool any = false;
+    for (int32_t c = 1 + s->n_dimensions; c < s->n_columns; c++) {
+        uint64_t seen = highs ? UINT64_MAX : columns[c].seen; /* sums beyond 64 bits are put together of whole words */
+        while (s->widths[c] < 8 && seen >> 8 * s->widths[c]) {
+            s->widths[c] *= 2;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/*
+ * Write the waiting rows as columns, packed as streams/core/packed.py has it: pane start (seconds), each
+ * dimension's texts or their numbers, version, events, then of each measure: COUNT: number; SUM: sum; a
+ * distribution: count, sum, max, where the row's buckets end, buckets, weights. The bytes of each column are in
+ * `used` then. Of sums the low words: true says that one has another high word than 0, which is for songlo_highs.
+ * The caller gives each column its room (texts and buckets: songlo_sizes; numbers: 8 bytes each), and a word more.
+ */
+EXPORT bool songlo_rows(state *s, int64_t epoch, void *const *to, int64_t *used) {
+    column *columns = must(malloc(sizeof *columns * (size_t)s->n_columns));
+    uint64_t *ends = must(malloc(sizeof *ends * ((size_t)s->n_measures + 1))), highs;
+    do {
+        for (int32_t c = 0; c < s->n_columns; c++) columns[c] = (column){to[c], s->widths[c], 0};
+        memset(ends, 0, sizeof *ends * ((size_t)s->n_measures + 1));
+        highs = 0;
+        for (int64_t i = 0; i < s->shared.waiting; i++) {
+            ask_ahead(s, i);
+            highs |= put_row(s, s->waiting[i].pane, s->waiting[i].row, epoch, columns, ends);
+        }
+    } while (widened(s, columns, highs));
+    for (int32_t c = 0; c < s->n_columns; c++) used[c] = columns[c].to - (uint8_t *)to[c];
     free(ends);
-    free(to);
+    free(columns);
     return highs;
 }
 
@@ -157,4 +217,5 @@ EXPORT void songlo_flushed(state *s) {
     }
     s->shared.waiting = s->shared.closed = s->shared.closed_ids = 0;
     memset(s->sizes, 0, sizeof *s->sizes * (size_t)(s->n_dimensions + s->n_measures));
+    memset(s->spelled, 0, sizeof *s->spelled * (size_t)s->n_dimensions);
 }

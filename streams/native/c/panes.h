@@ -70,9 +70,9 @@ static pane *open_pane(state *s, int64_t start_ms, int64_t offset) {
     return s->last = s->cache[start_ms / s->pane_ms % PANE_CACHE] = p;
 }
 
-/* Ascending, by radix: eight passes of a byte. */
-static void sort_ids(uint64_t *ids, uint64_t n) {
-    uint64_t *from = ids, *to = must(malloc(n * 8 + 8));
+/* Ascending, by radix: eight passes of a byte, after which the ids are where they were. */
+static void sort_by_bytes(uint64_t *ids, uint64_t *room, uint64_t n) {
+    uint64_t *from = ids, *to = room;
     for (int shift = 0; shift < 64; shift += 8) {
         uint64_t starts[257] = {0};
         for (uint64_t i = 0; i < n; i++) starts[(from[i] >> shift & 255) + 1]++;
@@ -82,7 +82,29 @@ static void sort_ids(uint64_t *ids, uint64_t n) {
         from = to;
         to = swap;
     }
-    free(to); /* after an even number of passes the ids are where they were */
+}
+
+/* Ascending. Ids are hashes: by their first bits into as many heaps as there are ids, where few stand in one. */
+static void sort_ids(uint64_t *ids, uint64_t n) {
+    enum { FEW = 32 };
+    if (n < 2) return;
+    int bits = 64 - __builtin_clzll(n);
+    uint64_t *room = must(malloc(n * 8)), *ends = must(calloc(((size_t)1 << bits) + 1, 8));
+    for (uint64_t i = 0; i < n; i++) ends[(ids[i] >> (64 - bits)) + 1]++;
+    for (uint64_t h = 0; h < (uint64_t)1 << bits; h++) ends[h + 1] += ends[h];
+    for (uint64_t i = 0; i < n; i++) room[ends[ids[i] >> (64 - bits)]++] = ids[i];
+    memcpy(ids, room, n * 8);
+    for (uint64_t h = 0, from = 0; h < (uint64_t)1 << bits; from = ends[h++]) {
+        if (UNLIKELY(ends[h] - from > FEW)) sort_by_bytes(ids + from, room, ends[h] - from);
+        else
+            for (uint64_t i = from + 1; i < ends[h]; i++) {
+                uint64_t id = ids[i], at = i;
+                for (; at > from && ids[at - 1] > id; at--) ids[at] = ids[at - 1];
+                ids[at] = id;
+            }
+    }
+    free(ends);
+    free(room);
 }
 
 static void close_pane(state *s, pane *p) {
@@ -94,8 +116,11 @@ static void close_pane(state *s, pane *p) {
         if (s->cache[i] == p) s->cache[i] = NULL;
     if (s->dedupe) {
         uint64_t n = 0;
-        for (uint64_t i = 0; p->ids && i <= p->ids_mask; i++)
-            if (p->ids[i]) p->ids[n++] = p->ids[i];
+        for (uint64_t i = 0; p->ids && i <= p->ids_mask; i++) {
+            uint64_t id = p->ids[i];
+            p->ids[n] = id; /* without a branch: whether a place is free can't be foretold */
+            n += id != 0;
+        }
         sort_ids(p->ids, n);
         s->closed = grown(s->closed, &s->closed_room, (size_t)s->shared.closed + 1, sizeof *s->closed);
         s->closed[s->shared.closed++] = (closed_pane){p->start_ms, must(realloc(p->ids, n * 8 + 8)), n};

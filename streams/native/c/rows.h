@@ -90,9 +90,10 @@ static void let_wait(state *s, pane *p, row *r, const event *e) {
     s->waiting[h->waiting].pane = p;
     s->waiting[h->waiting++].row = r;
     for (int32_t d = 0; d < s->n_dimensions; d++) {
-        int32_t f = s->dimensions[d];
-        int64_t length = is_there(e, f) ? e->slots[f].length : 0;
+        if (e->key[d] != SPELLED) continue;
+        int64_t length = e->slots[s->dimensions[d]].length;
         s->sizes[d] += length + 1 + (length > 127) + (length > 16383);
+        s->spelled[d]++;
     }
     const uint64_t *total = r->totals;
     for (int32_t m = 0; m < s->n_measures; m++) {

@@ -94,7 +94,10 @@ typedef struct {
     int64_t length; /* of text, in bytes */
 } slot;
 
-/* A scanned event. Behind the slots: its row's key, each dimension's length in two bytes, then its text. */
+/*
+ * A scanned event. Behind the slots: its row's key, a byte for each dimension, the number of its text among the
+ * dimension's words; then of each text that is SPELLED its length in two bytes, and itself.
+ */
 typedef struct {
     uint64_t present; /* fields that are there, as bits */
     uint64_t id;
@@ -121,6 +124,9 @@ typedef struct row {
 } row;
 
 enum { D_COUNT, D_SUM, D_MAX = 3, D_BUCKETS, D_SIZE, D_WORDS };
+
+/* Of a distribution in a flush: count, sum, max, where the row's buckets end, buckets, weights. */
+enum { ENDS_COLUMN = 3, DISTRIBUTION_COLUMNS = 6 };
 
 typedef struct {
     int64_t start_ms, end_ms, first_offset;
@@ -163,6 +169,22 @@ typedef struct {
     int32_t kind, field, other;
 } condition;
 
+enum { LONGEST_WORD = 24, MOST_WORDS = 254, SPELLED = 255, WORD_BITS = 10, WORD_PLACES = 1 << WORD_BITS };
+
+typedef struct {
+    uint64_t part[LONGEST_WORD / 8]; /* padded with zeros */
+    uint64_t length;
+} word;
+
+/* The texts of a dimension that have numbers, and where by hash each number is; number 0 is no text. */
+typedef struct {
+    word texts[MOST_WORDS + 1];
+    uint64_t number; /* of them, with no text */
+    uint8_t places[WORD_PLACES];
+    uint8_t *packed; /* all of them as a column of texts */
+    size_t packed_size, packed_room;
+} words;
+
 enum { OFFSET_BITS = 48, AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, SMALL_BLOCKS_ROWS = 240, CHUNK = 32768, SLICES = 32,
        LEAST_IDS = 256, LEAST_INDEX = 128, FEW_PANES = 4 };
 
@@ -172,6 +194,7 @@ typedef struct {
     condition *conditions;
     measure_rule *measures;
     int32_t *dimensions, *orders, *after;
+    words *words; /* of each dimension */
     int32_t n_fields, n_conditions, n_measures, n_dimensions, n_orders, n_bounds;
     int32_t id_field, time_field;
     bool dedupe;
@@ -191,7 +214,11 @@ typedef struct {
     int64_t next_end_ms; /* the first end of an open pane */
     struct { pane *pane; row *row; } *waiting;
     size_t waiting_room;
-    int64_t *sizes; /* over all waiting rows: bytes of each dimension's texts with their lengths, buckets of each measure */
+    int64_t *spelled; /* waiting rows whose text of a dimension is SPELLED */
+    int64_t *sizes;   /* bytes of these texts with their lengths; then buckets of each measure over all waiting rows */
+    int32_t n_columns; /* of a flush */
+    uint8_t *widths;   /* bytes of a number in each of them */
+    uint64_t *sorted;  /* room for the entries of a histogram */
     closed_pane *closed;
     size_t closed_room;
 } state;

@@ -1,6 +1,8 @@
 """Packed columns hold what was put into them."""
 
 import struct
+from array import array
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +14,13 @@ from streams.core.values import Rows
 
 WORD = 2**64 - 1
 VALUES: dict[Layout, st.SearchStrategy[Any]] = {
+    Layout.U8: st.integers(0, 2**8 - 1),
     Layout.U16: st.integers(0, 2**16 - 1),
     Layout.U32: st.integers(0, 2**32 - 1),
     Layout.U64: st.integers(0, WORD),
     Layout.U128: st.integers(0, 2**128 - 1),
     Layout.TEXT: st.text(max_size=20) | st.integers(120, 140).map("ư".__mul__),
+    Layout.CODES: st.sampled_from(["", "car", "xe máy", "ư" * 70]),
     Layout.LISTS: st.lists(st.integers(0, WORD), max_size=5),
 }
 COLUMNS = st.sampled_from(list(VALUES)).flatmap(
@@ -31,7 +35,9 @@ def test_what_was_packed_comes_out(case: tuple[Layout, list[Any]]) -> None:
     packed = Packed.of(layout, column)
     assert packed == column
     assert len(packed) == len(column)
-    assert Packed(packed.layout, packed.length, memoryview(packed.data), memoryview(packed.ends)) == column
+    assert replace(packed, data=memoryview(packed.data), ends=memoryview(packed.ends)) == column
+    if layout is not Layout.LISTS:
+        assert packed.distinct == {*column}
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 200)), max_size=6))
@@ -52,11 +58,28 @@ def test_sums_that_outgrow_64_bits_are_wide() -> None:
     """One partition's sums may need 128 bits; another's can be made as wide."""
     narrow, wide = Packed.of(Layout.U64, [1, WORD]), Packed.of(Layout.U64, [2, WORD + 1])
     assert (narrow.layout, wide.layout) == (Layout.U64, Layout.U128)
-    assert (narrow.widened().layout, narrow.widened()) == (Layout.U128, [1, WORD])
+    widened = narrow.widened(array("Q", [0, 3]).tobytes())
+    assert (widened.layout, widened) == (Layout.U128, [1, 3 << 64 | WORD])
+
+
+def test_lists_of_narrow_numbers() -> None:
+    """|a few| of them, or none in a row."""
+    wide = Packed.of(Layout.LISTS, [[1, 255], [], [7]])
+    narrow = replace(wide, data=bytes([1, 255, 7]), element=Layout.U8)
+    assert narrow == wide == [[1, 255], [], [7]]
+
+
+def test_more_texts_than_codes_are_refused() -> None:
+    """'' has one of the 256 numbers."""
+    texts = [str(n) for n in range(255)]
+    assert Packed.of(Layout.CODES, texts) == texts
+    with pytest.raises(struct.error):
+        Packed.of(Layout.CODES, [*texts, "one more"])
 
 
 @pytest.mark.parametrize(
-    ("layout", "value"), [(Layout.U16, 2**16), (Layout.U64, -1), (Layout.U128, -1), (Layout.U128, 2**128)]
+    ("layout", "value"),
+    [(Layout.U8, 2**8), (Layout.U16, 2**16), (Layout.U64, -1), (Layout.U128, -1), (Layout.U128, 2**128)],
 )
 def test_what_does_not_fit_is_refused(layout: Layout, value: int) -> None:
     """Nothing wraps."""

@@ -1,0 +1,102 @@
+"""The rows that wait in fold.c as packed columns: a tenth of what making Python's values of them costs."""
+
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from ctypes import byref, c_int64, c_void_p, string_at
+from itertools import accumulate
+from typing import Any
+
+from streams.core.packed import BY_WIDTH, Bytes, Layout, Packed
+from streams.core.values import OFFSET_BITS, Rows
+from streams.native.library import Library
+from streams.native.unfilled import unfilled
+from streams.spec import Count, Measure, StreamSpec, Sum
+
+# more starts of windows than this among the rows of a flush are found in the rows
+FEW_STARTS = 256
+
+
+def take_rows(library: Library, state: Any, spec: StreamSpec, count: int, epoch: int) -> Rows:
+    """The `count` rows that wait in a state, in the order of `StreamSpec.columns`; they stay there."""
+    if not count:
+        return Rows()
+    sizes = array("q", bytes(8 * (len(spec.dimensions) + len(spec.measures))))
+    library.sizes(state, sizes.buffer_info()[0])
+    texts, histograms = sizes[: len(spec.dimensions)], sizes[len(spec.dimensions) :]
+    room = [4 * count, *(size or count for size in texts), 8 * count, 8 * count]
+    for measure, buckets in zip(spec.measures, histograms, strict=True):
+        room += [8 * count] * (1 if isinstance(measure, Count | Sum) else 4)
+        room += [] if isinstance(measure, Count | Sum) else [8 * buckets] * 2
+    # one piece of memory for all, and no copies of it; each column begins at a whole word, with room for
+    # another behind it, and what narrow numbers leave free is never touched
+    *places, end = accumulate((-(-size // 8) * 8 + 8 for size in room), initial=0)
+    block, begin = unfilled(end)
+    view, used = memoryview(block), array("q", bytes(8 * len(room)))
+    addresses = array("Q", [begin + place for place in places])
+    first = epoch << OFFSET_BITS
+    wide = library.rows(state, first, addresses.buffer_info()[0], used.buffer_info()[0])
+    highs = iter(_highs(library, state, spec, count) if wide else ())
+    pieces = (view[place : place + size] for place, size in zip(places, used, strict=True))
+    starts = Packed(Layout.U32, count, next(pieces), known=_starts(library, state))
+    names = [_texts(library, state, d, count, next(pieces), coded=not size) for d, size in enumerate(texts)]
+    late_id = Packed(Layout.U8, count, bytes(count))
+    totals: list[Sequence[Any]] = [late_id, _numbers(count, next(pieces)), _numbers(count, next(pieces))]
+    for measure in spec.measures:
+        totals += _totals(measure, count, pieces, highs)
+    return Rows((starts, *names, *totals))
+
+
+def _numbers(count: int, data: memoryview) -> Packed:
+    return Packed(BY_WIDTH[len(data) // count], count, data)
+
+
+def _texts(library: Library, state: Any, dimension: int, count: int, data: Bytes, *, coded: bool) -> Packed:
+    """A dimension's texts, or their numbers among those that the dimension has had."""
+    if not coded:
+        return Packed(Layout.TEXT, count, data)
+    packed, size = c_void_p(), c_int64()
+    number = library.words(state, dimension, byref(packed), byref(size))
+    words = Packed(Layout.TEXT, number, string_at(packed, size.value))
+    return Packed(Layout.CODES, count, data, words=words)
+
+
+def _totals(
+    measure: Measure, count: int, pieces: Iterator[memoryview], highs: Iterator["array[int]"]
+) -> Iterator[Sequence[Any]]:
+    """The columns of a measure."""
+    if not isinstance(measure, Sum):
+        yield _numbers(count, next(pieces))
+    if not isinstance(measure, Count):
+        yield _sums(_numbers(count, next(pieces)), next(highs, None))
+    if not isinstance(measure, Count | Sum):
+        yield _numbers(count, next(pieces))
+        ends = next(pieces)
+        (elements,) = struct.unpack("<Q", ends[-8:])
+        for data in (next(pieces), next(pieces)):
+            element = BY_WIDTH[len(data) // elements if elements else 1]
+            yield Packed(Layout.LISTS, count, data, ends, element=element)
+
+
+def _starts(library: Library, state: Any) -> frozenset[int] | None:
+    """The starts of the waiting rows' windows in epoch seconds, unless they are many."""
+    found = array("I", bytes(4 * FEW_STARTS))
+    number = library.starts(state, found.buffer_info()[0], FEW_STARTS)
+    return None if number < 0 else frozenset(found[:number])
+
+
+def _highs(library: Library, state: Any, spec: StreamSpec, count: int) -> list["array[int]"]:
+    """The high words of each measure's sums over the waiting rows."""
+    columns = [array("q", bytes(8 * count)) for measure in spec.measures if not isinstance(measure, Count)]
+    addresses = array("Q", [column.buffer_info()[0] for column in columns])
+    library.highs(state, addresses.buffer_info()[0])
+    return columns
+
+
+def _sums(low: Packed, high: "array[int] | None") -> Sequence[int]:
+    """128-bit sums, in two's complement; packed unless one is below zero, which no column of the store is."""
+    if high is None or not any(high):
+        return low
+    if min(high) < 0:
+        return [(h << 64) + w for h, w in zip(high, low, strict=True)]
+    return low.widened(high.tobytes())
