@@ -13,7 +13,7 @@ from typing import Any
 from clickhouse_driver import errors as driver
 
 from sinks.codes import NO_SUCH_COLUMN, PASSING, UNKNOWN_DATABASE, UNKNOWN_TABLE
-from sinks.native_block import PackedBlock, PackedClient
+from sinks.native_block import REVISION, PackedBlock, PackedClient
 from streams.core.packed import Packed
 from streams.sink import SinkRejected, SinkUnavailable
 
@@ -72,6 +72,7 @@ class Session:
             password=server.password,
             secure=server.secure,
             client_name="songlo",
+            client_revision=REVISION,
             connect_timeout=CONNECT_S,
             send_receive_timeout=receive_s,
             sync_request_timeout=PING_S,

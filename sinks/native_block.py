@@ -16,14 +16,17 @@ from typing import Any
 
 from clickhouse_driver import Client
 from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
-from clickhouse_driver.defines import BUFFER_SIZE, DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION
+from clickhouse_driver.defines import BUFFER_SIZE, DBMS_MIN_PROTOCOL_VERSION_WITH_INCREMENTAL_PROFILE_EVENTS
 from clickhouse_driver.protocol import ClientPacketTypes
 from clickhouse_driver.varint import write_varint
-from clickhouse_driver.writer import write_binary_str, write_binary_uint8
+from clickhouse_driver.writer import write_binary_str
 
 from sinks.wire import Wire, as_wire
 from streams.core.packed import Bytes, Packed
 
+# the last one of the protocol in which a server does not report what each query, and each block of an insert,
+# has cost: nobody reads that here, and every block would wait for it; columns have no serialization kind yet
+REVISION = DBMS_MIN_PROTOCOL_VERSION_WITH_INCREMENTAL_PROFILE_EVENTS - 1
 # servers cast numbers that come in another type than the column's since 2024; tested with 26.7
 CASTING = (25, 3)
 # of one call; Linux takes 1024
@@ -49,16 +52,14 @@ class PackedClient(Client):  # type: ignore[misc]  # the driver has no types
         server = self.connection.server_info
         wanted, casting = sample_block.columns_with_types, server.version_tuple() >= CASTING
         wires = [wire for block in data if (wire := as_wire(wanted, block.columns, casting=casting))]
-        if len(wires) < len(data) or server.used_revision < DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION:
+        if len(wires) < len(data):
             columns = zip(*(block.columns for block in data), strict=True)
             values = [[*chain.from_iterable(parts)] for parts in columns]
             return super().send_data(sample_block, values, types_check, columnar)
         rows = [len(block.columns[0]) for block in data]
         for wire, number in zip(wires, rows, strict=True):
             self._send_block(wire, number)
-            self.receive_profile_events()
         self.connection.send_data(ColumnOrientedBlock())
-        self.receive_profile_events()
         return sum(rows)
 
     def _send_block(self, wire: Wire, rows: int) -> None:
@@ -73,8 +74,6 @@ class PackedClient(Client):  # type: ignore[misc]  # the driver has no types
             head = BytesIO()
             write_binary_str(name, head)
             write_binary_str(kind, head)
-            # the usual serialization
-            write_binary_uint8(0, head)
             parts += [head.getvalue(), *pieces]
         # the driver's buffer takes nothing but bytes, and does not say so; what is in it goes first
         self.connection.fout.flush()

@@ -6,10 +6,13 @@ from typing import Any
 
 import clickhouse_driver
 import pytest
-from clickhouse_driver import Client
+from clickhouse_driver import Client, defines
 from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
 from clickhouse_driver.connection import Connection
 from clickhouse_driver.streams.native import BlockOutputStream
+
+from sinks.clickhouse import Server, Session
+from sinks.native_block import REVISION
 
 
 def fingerprint(part: Any) -> str:
@@ -27,7 +30,6 @@ def test_the_version_is_the_one_that_was_read() -> None:
     [
         (Client.send_data, "cd7905b85b95"),
         (Client.process_insert_query, "a0cf4d6e651e"),
-        (Client.receive_profile_events, "38acf0e5167b"),
         (Connection.send_data, "1aa95f9acde1"),
         (Connection.get_block_out_stream, "0b7a05913d34"),
         (BlockOutputStream.write, "fa3d2c75fa58"),
@@ -37,5 +39,14 @@ def test_the_version_is_the_one_that_was_read() -> None:
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
 def test_replaced_and_relied_upon_code_is_unchanged(part: Any, expected: str) -> None:
-    """The first is replaced for packed columns, the rest is how it writes a block and hears the server."""
+    """The first is replaced for packed columns, the rest is how it writes a block."""
     assert fingerprint(part) == expected
+
+
+def test_the_protocol_is_one_without_reports_and_kinds() -> None:
+    """Blocks are written as that version has them; the driver asks servers for no newer one."""
+    assert defines.DBMS_MIN_PROTOCOL_VERSION_WITH_INITIAL_QUERY_START_TIME <= REVISION
+    assert REVISION < defines.DBMS_MIN_PROTOCOL_VERSION_WITH_INCREMENTAL_PROFILE_EVENTS
+    assert REVISION < defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION
+    connection = Session(Server("nowhere", 9))._client.connection
+    assert connection.client_revision == REVISION
