@@ -44,7 +44,7 @@ MOST = 2**63 - 1
 class NativePartitionState(PartitionState):
     """A `PartitionState` whose open panes fold.c holds; raises Unsupported for streams it can't fold."""
 
-    # 100 to 150 where it stands, 50 to 100 packed
+    # 130 to 190 where it stands, 50 to 100 packed
     row_bytes = 200
     position = _held("position")
     max_event_ms = _held("max_event_ms")

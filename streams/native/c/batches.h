@@ -101,7 +101,7 @@ static void ask_for_rows(const state *s, size_t n) {
     for (size_t i = 0; i < n; i++) {
         const row *r = event_at(s, s->ahead, i)->guess;
         if (!r) continue;
-        __builtin_prefetch(r->key);
+        if (r->key_size > NEAR_KEY) __builtin_prefetch(r->key.far);
         ask_for_histograms(s, r);
     }
 }

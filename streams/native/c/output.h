@@ -57,17 +57,15 @@ static inline void put_text(column *c, const uint8_t *text, uint32_t length) {
 /* The buckets and the weights of a distribution, by bucket; how many. */
 static uint64_t put_histogram(const state *s, const uint64_t *total, column *buckets, column *weights) {
     if (!total[D_SIZE]) return 0;
-    const uint64_t *entries = total + D_BUCKETS;
-    uint64_t n = 1;
-    if (has_table(total)) {
-        const uint64_t *table = (const uint64_t *)(uintptr_t)total[D_BUCKETS];
-        uint64_t *sorted = s->sorted;
-        n = 0;
-        for (uint64_t i = 0; i <= (total[D_SIZE] & 0xffffffff); i++) {
-            if (!table[i]) continue;
-            uint64_t at = n++; /* by insertion: most tables are nearly in order */
-            for (; at && sorted[at - 1] > table[i]; at--) sorted[at] = sorted[at - 1];
-            sorted[at] = table[i];
+    const uint64_t *entries = has_table(total) ? table_of(total) : total + D_BUCKETS;
+    uint64_t n = total[D_SIZE] >> 32;
+    if (n > 1) {
+        uint64_t *sorted = s->sorted, found = 0;
+        for (uint64_t i = 0; found < n; i++) {
+            if (!entries[i]) continue;
+            uint64_t at = found++; /* by insertion: most tables are nearly in order */
+            for (; at && sorted[at - 1] > entries[i]; at--) sorted[at] = sorted[at - 1];
+            sorted[at] = entries[i];
         }
         entries = sorted;
     }
@@ -85,16 +83,16 @@ static inline void ask_ahead(const state *s, int64_t i) {
     const uint8_t *later = (const uint8_t *)s->waiting[i + ROWS_AHEAD].row;
     for (size_t byte = 0; byte < s->row_size; byte += 64) __builtin_prefetch(later + byte);
     const row *r = s->waiting[i + KEYS_AHEAD].row;
-    for (size_t byte = 0; byte < r->key_size; byte += 64) __builtin_prefetch(r->key + byte);
+    if (r->key_size > NEAR_KEY) __builtin_prefetch(r->key.far);
     ask_for_histograms(s, r);
 }
 
 /* One row; true where a sum needs more than 64 bits. */
 static inline uint64_t put_row(const state *s, const pane *p, const row *r, int64_t epoch, column *c, uint64_t *ends) {
     put(c++, (uint64_t)p->start_ms / 1000);
-    const uint8_t *spelled = r->key + s->n_dimensions;
+    const uint8_t *key = key_of_row(r), *spelled = key + s->n_dimensions;
     for (int32_t d = 0; d < s->n_dimensions; d++, c++) {
-        uint8_t number = r->key[d];
+        uint8_t number = key[d];
         if (LIKELY(!s->spelled[d])) {
             *c->to++ = number;
         } else if (number == SPELLED) {

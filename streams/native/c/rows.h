@@ -38,23 +38,26 @@ static row *new_row(state *s, pane *p, const event *e) {
     if (p->n_rows == p->rows_room) {
         uint64_t rows = block_size(p->n_blocks);
         p->blocks = must(realloc(p->blocks, (p->n_blocks + 1) * sizeof *p->blocks));
-        p->blocks[p->n_blocks++] = must(malloc(rows * s->row_size));
+        p->blocks[p->n_blocks++] = must(aligned_alloc(LINE, rows * s->row_size));
         p->rows_room += rows;
         s->shared.bytes += (int64_t)(rows * s->row_size);
     }
     row *r = row_at(s, p, p->n_rows++);
     memset(r, 0, s->row_size);
-    uint8_t *key = arena_take(s, &p->arena, e->key_size);
+    uint8_t *key = r->key.near;
+    if (e->key_size > NEAR_KEY) r->key.far = key = arena_take(s, &p->arena, e->key_size);
     copy_words(key, e->key, e->key_size);
-    r->key = key;
     r->key_size = e->key_size;
     return r;
 }
 
+static inline const uint8_t *key_of_row(const row *r) { return r->key_size > NEAR_KEY ? r->key.far : r->key.near; }
+
 static inline bool is_row_of(const row *r, const event *e) {
     if (r->key_size != e->key_size) return false;
+    const uint8_t *key = key_of_row(r);
     uint64_t differ = 0;
-    for (size_t i = 0; i < e->key_size; i += 8) differ |= read64(r->key + i) ^ read64(e->key + i);
+    for (size_t i = 0; i < e->key_size; i += 8) differ |= read64(key + i) ^ read64(e->key + i);
     return !differ;
 }
 

@@ -114,16 +114,23 @@ typedef struct chunk {
     _Alignas(16) uint8_t bytes[];
 } chunk;
 
+enum { LINE = 64, NEAR_KEY = 24, NEAR_BUCKETS = 3 };
+
+/* All that most rows need is in one place, of two lines at best: among many keys an event waits for memory. */
 typedef struct row {
-    const uint8_t *key; /* padded with zeros to whole words */
-    uint32_t key_size;
-    uint32_t waiting;
     int64_t offset;
     uint64_t events;
-    uint64_t totals[]; /* SUM: 2 words; COUNT: 1; a distribution: count, sum (2), max, histogram (2) */
+    uint32_t key_size;
+    uint32_t waiting;
+    union {
+        uint8_t near[NEAR_KEY];
+        const uint8_t *far; /* a longer one */
+    } key;                  /* padded with zeros to whole words */
+    uint64_t totals[]; /* SUM: 2 words; COUNT: 1; a distribution: D_WORDS */
 } row;
 
-enum { D_COUNT, D_SUM, D_MAX = 3, D_BUCKETS, D_SIZE, D_WORDS };
+/* Count, sum (2 words), highest value, histogram. */
+enum { D_COUNT, D_SUM, D_MAX = 3, D_SIZE, D_BUCKETS, D_WORDS = D_BUCKETS + NEAR_BUCKETS };
 
 /* Of a distribution in a flush: count, sum, max, where the row's buckets end, buckets, weights. */
 enum { ENDS_COLUMN = 3, DISTRIBUTION_COLUMNS = 6 };

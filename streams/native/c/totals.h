@@ -34,44 +34,58 @@ static inline uint64_t bucket_of(const state *s, int64_t value) {
 }
 
 /*
- * A histogram's entries are (bucket + 1) << 48 | number. The first one stands in the total itself, and D_SIZE is
- * 1 << 32; more of them are a small table, open addressing. `size` counts the buckets of all rows.
+ * A histogram's entries are (bucket + 1) << 48 | number. NEAR_BUCKETS of them stand in the total itself; more of them are
+ * a small table, open addressing, and the first one is where it is. D_SIZE: how many << 32 | the table's mask, 0 for none.
+ * `size` counts the buckets of all rows.
  */
 static inline bool has_table(const uint64_t *total) { return total[D_SIZE] & 0xffffffff; }
 
+static inline uint64_t *table_of(const uint64_t *total) { return (uint64_t *)(uintptr_t)total[D_BUCKETS]; }
+
+static inline void put_entry(uint64_t *table, uint64_t mask, uint64_t entry) {
+    uint64_t i = ((entry >> 48) - 1) & mask;
+    while (table[i]) i = (i + 1) & mask;
+    table[i] = entry;
+}
+
+/* Entries in a new table of twice the room, or in their first one. */
+static void widen_histogram(state *s, pane *p, uint64_t *total) {
+    uint64_t mask = total[D_SIZE] & 0xffffffff, room = mask ? 2 * (mask + 1) : 2 * (NEAR_BUCKETS + 1);
+    uint64_t *wider = arena_take(s, &p->arena, room * 8);
+    memset(wider, 0, room * 8);
+    const uint64_t *before = mask ? table_of(total) : total + D_BUCKETS;
+    for (uint64_t i = 0; i < (mask ? mask + 1 : NEAR_BUCKETS); i++)
+        if (before[i]) put_entry(wider, room - 1, before[i]);
+    total[D_BUCKETS] = (uint64_t)(uintptr_t)wider;
+    total[D_SIZE] = (total[D_SIZE] >> 32) << 32 | (room - 1);
+}
+
 static void add_bucket(state *s, pane *p, uint64_t *total, uint64_t bucket, int64_t *size) {
-    if (!total[D_SIZE]) {
-        total[D_BUCKETS] = (bucket + 1) << 48 | 1;
-        total[D_SIZE] = 1ull << 32;
-        ++*size;
-        return;
-    }
-    uint64_t used = total[D_SIZE] >> 32, mask = total[D_SIZE] & 0xffffffff;
-    uint64_t *table = mask ? (uint64_t *)(uintptr_t)total[D_BUCKETS] : total + D_BUCKETS;
-    for (uint64_t i = bucket & mask; table[i]; i = (i + 1) & mask) {
-        if (table[i] >> 48 == bucket + 1) {
+    uint64_t used = total[D_SIZE] >> 32, mask = total[D_SIZE] & 0xffffffff, entry = (bucket + 1) << 48 | 1;
+    if (!mask) {
+        uint64_t *near = total + D_BUCKETS;
+        for (uint64_t i = 0; i < used; i++) {
+            if (near[i] >> 48 != bucket + 1) continue;
+            near[i]++;
+            return;
+        }
+        if (used < NEAR_BUCKETS) {
+            near[used] = entry;
+            total[D_SIZE] += 1ull << 32;
+            ++*size;
+            return;
+        }
+    } else {
+        uint64_t *table = table_of(total);
+        for (uint64_t i = bucket & mask; table[i]; i = (i + 1) & mask) {
+            if (table[i] >> 48 != bucket + 1) continue;
             table[i]++;
             return;
         }
-        if (!mask) break;
     }
-    if ((used + 1) * 4 > (mask + 1) * 3) {
-        uint64_t room = mask ? 2 * (mask + 1) : 4, *wider = arena_take(s, &p->arena, room * 8);
-        memset(wider, 0, room * 8);
-        for (uint64_t i = 0; i <= mask; i++) {
-            if (!table[i]) continue;
-            uint64_t j = ((table[i] >> 48) - 1) & (room - 1);
-            while (wider[j]) j = (j + 1) & (room - 1);
-            wider[j] = table[i];
-        }
-        table = wider;
-        mask = room - 1;
-        total[D_BUCKETS] = (uint64_t)(uintptr_t)table;
-    }
-    uint64_t i = bucket & mask;
-    while (table[i]) i = (i + 1) & mask;
-    table[i] = (bucket + 1) << 48 | 1;
-    total[D_SIZE] = (used + 1) << 32 | mask;
+    if ((used + 1) * 4 > (mask + 1) * 3) widen_histogram(s, p, total);
+    put_entry(table_of(total), total[D_SIZE] & 0xffffffff, entry);
+    total[D_SIZE] += 1ull << 32;
     ++*size;
 }
 
@@ -80,7 +94,7 @@ static inline void ask_for_histograms(const state *s, const row *r) {
     const uint64_t *total = r->totals;
     for (int32_t m = 0; m < s->n_measures; m++) {
         int32_t kind = s->measures[m].kind;
-        if (kind >= THOUSANDTHS && has_table(total)) __builtin_prefetch((const void *)(uintptr_t)total[D_BUCKETS], 1);
+        if (kind >= THOUSANDTHS && has_table(total)) __builtin_prefetch(table_of(total), 1);
         total += kind == COUNT ? 1 : kind == SUM ? 2 : D_WORDS;
     }
 }
