@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,7 +34,7 @@ CITY_KEYS, CITY_PER_MINUTE = 1_000_000, 4
 FLAT = 1.5
 GROWTH = 1.8
 # two workers need a backlog that outlasts the rebalance at their start
-BACKLOG = 16
+BACKLOG = 32
 # up to here two workers have about as much to do, however the keys fall into partitions
 MEASURED_PART = 0.8
 LOOK_SECONDS, TIMEOUT_SECONDS = 0.05, 900.0
@@ -110,48 +111,70 @@ def _workers(number: int, load: Load, ground: Ground, say: Say) -> dict[str, flo
         for worker in workers:
             _wait_assigned(worker)
         pids = {"worker": [w.pid for w in workers], **{name: [pid] for name, pid in ground.pids.items()}}
-        first, last = _watched(target, load, pids)
+        rate, begin, end = rate_of(_watched(target, load, pids))
     drop_database(target)
-    events = last.stored - first.stored
-    rate = round(events / (last.at - first.at))
-    say(f"{number} worker(s): {rate:,} events/s")
-    spent = {f"{name}_us": round((last.cpu[name] - first.cpu[name]) * 1e6 / events, 3) for name in pids}
-    return {"events_per_s": rate, **spent}
+    say(f"{number} worker(s): {rate:,.0f} events/s")
+    events = rate * (end.at - begin.at)
+    spent = {f"{name}_us": round((end.cpu[name] - begin.cpu[name]) * 1e6 / events, 3) for name in pids}
+    return {"events_per_s": round(rate), **spent}
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a flush was seen: events stored by then, and processor seconds spent, by name."""
+    """When a flush was seen: events stored of each partition, and processor seconds spent, by name."""
 
     at: float
-    stored: int
+    stored: dict[int, int]
     cpu: dict[str, float]
 
 
-def _watched(target: Target, load: Load, pids: dict[str, list[int]]) -> tuple[Moment, Moment]:
-    """The first and the last flush while all have something to do."""
-    first = last = None
+def rate_of(seen: Sequence[Moment]) -> tuple[float, Moment, Moment]:
+    """Events per second, and the moments between which every partition was read.
+
+    Each partition from its second flush to its last one: workers begin one after the other, take a second
+    to come up to speed, and flush in turns, so that what all have stored between two moments is not what
+    they did in that time.
+    Raises WorkerError when a partition was not seen flushed twice.
+    """
+    rate, begin, end = 0.0, seen[0], seen[-1]
+    for partition in seen[-1].stored:
+        counts = [moment.stored.get(partition, 0) for moment in seen]
+        changes = [n for n, (before, now) in enumerate(pairwise(counts), 1) if now > before]
+        if len(changes) < 3:
+            raise WorkerError("too little was left when all workers had partitions: take more --events")
+        first, last = seen[changes[1]], seen[changes[-1]]
+        rate += (counts[changes[-1]] - counts[changes[1]]) / (last.at - first.at)
+        begin, end = max(begin, first, key=_time), min(end, last, key=_time)
+    if begin.at >= end.at:
+        raise WorkerError("the workers did not read at the same time: take more --events")
+    return rate, begin, end
+
+
+def _time(moment: Moment) -> float:
+    return moment.at
+
+
+def _watched(target: Target, load: Load, pids: dict[str, list[int]]) -> list[Moment]:
+    """Every flush that was seen while all had something to do."""
     deadline, enough = time.monotonic() + TIMEOUT_SECONDS, round(load.events * MEASURED_PART)
-    seen = _stored(target)
-    while (last is None or last.stored < enough) and seen < load.events:
+    seen: list[Moment] = []
+    while (total := sum((stored := _stored(target)).values())) < enough:
         if time.monotonic() > deadline:
-            raise WorkerError(f"{seen:,} of {load.events:,} events are stored after {TIMEOUT_SECONDS:.0f} s")
-        time.sleep(LOOK_SECONDS)
-        if (stored := _stored(target)) > seen:
+            raise WorkerError(f"{total:,} of {load.events:,} events are stored after {TIMEOUT_SECONDS:.0f} s")
+        if not seen or stored != seen[-1].stored:
             cpu = {name: sum(usage(pid).cpu_seconds for pid in some) for name, some in pids.items()}
-            last = Moment(time.monotonic(), stored, cpu)
-            first, seen = first or last, stored
-    if first is None or last is None or first.stored > enough // 2:
-        raise WorkerError("too much was read before all workers had partitions: take more --events")
-    return first, last
+            seen.append(Moment(time.monotonic(), stored, cpu))
+        time.sleep(LOOK_SECONDS)
+    return seen
 
 
 def _wait_assigned(worker: Worker) -> None:
     worker.wait(lambda: bool(worker.status().get("assigned")), READY_SECONDS, "has no partition")
 
 
-def _stored(target: Target) -> int:
-    return int(query(target, "SELECT sum(folded) AS n FROM stream_progress")[0]["n"])
+def _stored(target: Target) -> dict[int, int]:
+    rows = query(target, "SELECT partition, sum(folded) AS n FROM stream_progress GROUP BY partition")
+    return {int(row["partition"]): int(row["n"]) for row in rows}
 
 
 @contextmanager
