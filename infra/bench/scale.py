@@ -131,19 +131,20 @@ class Moment:
 def rate_of(seen: Sequence[Moment]) -> tuple[float, Moment, Moment]:
     """Events per second, and the moments between which every partition was read.
 
-    Each partition from its second flush to its last one: workers begin one after the other, take a second
-    to come up to speed, and flush in turns, so that what all have stored between two moments is not what
-    they did in that time.
+    Each partition from its second flush (of two the first) to its last one: workers begin one after the
+    other, take a second to come up to speed, and flush in turns, so that what all have stored between two
+    moments is not what they did in that time.
     Raises WorkerError when a partition was not seen flushed twice.
     """
     rate, begin, end = 0.0, seen[0], seen[-1]
     for partition in seen[-1].stored:
         counts = [moment.stored.get(partition, 0) for moment in seen]
         changes = [n for n, (before, now) in enumerate(pairwise(counts), 1) if now > before]
-        if len(changes) < 3:
+        if len(changes) < 2:
             raise WorkerError("too little was left when all workers had partitions: take more --events")
-        first, last = seen[changes[1]], seen[changes[-1]]
-        rate += (counts[changes[-1]] - counts[changes[1]]) / (last.at - first.at)
+        start, stop = changes[min(1, len(changes) - 2)], changes[-1]
+        first, last = seen[start], seen[stop]
+        rate += (counts[stop] - counts[start]) / (last.at - first.at)
         begin, end = max(begin, first, key=_time), min(end, last, key=_time)
     if begin.at >= end.at:
         raise WorkerError("the workers did not read at the same time: take more --events")

@@ -33,14 +33,13 @@ def test_partitions_count_from_their_second_flush_to_their_last() -> None:
     "seen",
     [
         moments((1, {0: 1})),
-        moments((1, {0: 1}), (2, {0: 2})),
         moments((1, {0: 1}), (2, {0: 2}), (3, {0: 3}), (4, {0: 3, 1: 7})),
         moments(
             (1, {0: 1, 1: 0}), (2, {0: 2, 1: 0}), (3, {0: 3, 1: 0}), (4, {0: 4, 1: 0}), (5, {0: 4, 1: 1}),
             (6, {0: 4, 1: 2}), (7, {0: 4, 1: 3}), (8, {0: 4, 1: 4}),
         ),
     ],
-    ids=["one flush", "two", "a partition too late", "one behind the other"],
+    ids=["one flush", "a partition too late", "one behind the other"],
 )  # fmt: skip
 def test_too_few_flushes_are_told(seen: list[Moment]) -> None:
     """Nothing is made up from them."""
