@@ -19,6 +19,9 @@ from streams.sink import SinkRejected, SinkUnavailable
 
 # a connection that hangs is given up after at most ping + connect + receive = 28 s
 PING_S, CONNECT_S, RECEIVE_S = 3, 5, 20
+# bytes that must be free for an insert: of one during which the disk became full, the embedded engine of
+# version 26.7 has said that all is well, and could not read it
+ROOM, KNOWS_ROOM = 32 << 20, (25, 3)
 
 _LOST = (
     OSError,
@@ -139,6 +142,8 @@ class Session:
         if not found:
             raise MissingSchema(f"{self.server}: there is no database {name}; run `songlo migrate`")
         self._client.execute(f"USE `{name}`")
+        if self._client.connection.server_info.version_tuple() >= KNOWS_ROOM:
+            self._client.settings["min_free_disk_bytes_to_perform_insert"] = ROOM
         # the driver takes the name from the statement as it is written, to say it when it connects again
         self._client.connection.database = name
         self._entered = True

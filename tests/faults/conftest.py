@@ -84,7 +84,7 @@ def new_rig(
 def dropped(rig: Rig) -> bool:
     """Drop its database; whether that is done."""
     try:
-        rig.ask(f"DROP DATABASE {rig.name}")
+        rig.ask(f"DROP DATABASE {rig.name} SYNC")
     except SinkUnavailable:
         return False
     except SinkRejected:

@@ -1,13 +1,16 @@
 """A disk that is really full, where one can be mounted; else tables that are told that it is."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from shutil import disk_usage
 
 from infra.chaos.rig import Rig
 from infra.local.stack import Stack
+from sinks.clickhouse import ROOM
 
 SIZE_MB = 96
 TABLES = ("camera_windows", "progress")
@@ -23,26 +26,30 @@ class SmallDisk:
     data: Path | None
 
     @contextmanager
-    def full(self, rig: Rig) -> Iterator[None]:
-        """As long as this lasts there is no room for an insert."""
+    def full(self, rig: Rig) -> Iterator[Callable[[], None]]:
+        """As long as this lasts no insert has room; what it gives leaves none for anything else."""
         if self.data is None:
             for table in TABLES:
                 rig.ask(f"ALTER TABLE {table} MODIFY SETTING {NEEDS} = {10**15}")
-            yield
+            yield lambda: None
             for table in TABLES:
                 rig.ask(f"ALTER TABLE {table} RESET SETTING {NEEDS}")
             return
         ballast = self.data / "ballast"
         try:
-            _fill(ballast)
-            yield
+            _fill(ballast, leave=ROOM // 2)
+            yield partial(_fill, ballast)
         finally:
             ballast.unlink()
 
 
-def _fill(ballast: Path) -> None:
-    """Write until nothing more goes in."""
-    with ballast.open("wb", buffering=0) as file:
+def _fill(ballast: Path, leave: int = 0) -> None:
+    """Write until nothing more goes in, or only so much."""
+    with ballast.open("ab", buffering=0) as file:
+        while leave and disk_usage(ballast).free > leave:
+            file.write(CHUNK)
+        if leave:
+            return
         for chunk in (CHUNK, CHUNK[:512]):
             try:
                 while file.write(chunk) == len(chunk):
