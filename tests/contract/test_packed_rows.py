@@ -64,7 +64,7 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def layouts(spec: StreamSpec) -> Iterator[Layout]:
-    """How the compiled fold packs each column."""
+    """A layout for each column that takes any value of it."""
     yield from (Layout.U32, *[Layout.TEXT] * len(spec.dimensions), *[Layout.U64] * 3)
     for measure in spec.measures:
         several = isinstance(measure, Distribution)
