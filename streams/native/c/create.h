@@ -79,6 +79,7 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     s->skew_ms = rule->skew_ms;
     s->seed = rule->seed | 1;
     s->next_end_ms = INT64_MAX;
+    s->flush = 1;
     s->likely_ids = LEAST_IDS;
     s->likely_index = LEAST_INDEX;
     s->fields = must(calloc((size_t)s->n_fields, sizeof *s->fields));

@@ -204,9 +204,9 @@ EXPORT int64_t songlo_closed(const state *s, int64_t i, int64_t *start_ms, const
 
 /* Nothing waits any more. */
 EXPORT void songlo_flushed(state *s) {
+    s->flush++;
     for (int64_t i = 0; i < s->shared.waiting; i++) {
         pane *p = s->waiting[i].pane;
-        s->waiting[i].row->waiting = 0;
         if (!--p->waiting && p->closed) free_pane(s, p);
     }
     for (int64_t i = 0; i < s->shared.closed; i++) {

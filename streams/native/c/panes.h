@@ -183,7 +183,7 @@ static int apply(state *s, const event *e, int64_t append_ms) {
         h->duplicates++;
     } else {
         row *r = row_of(s, p, e);
-        if (!r->waiting) let_wait(s, p, r, e);
+        if (r->flush != s->flush) let_wait(s, p, r, e);
         r->offset = e->offset;
         add_event(s, p, r, e);
         h->folded++;

@@ -87,7 +87,7 @@ static row *row_of(state *s, pane *p, const event *e) {
 /* From here on the event's row waits to be flushed. */
 static void let_wait(state *s, pane *p, row *r, const event *e) {
     shared *h = &s->shared;
-    r->waiting = 1;
+    r->flush = s->flush;
     p->waiting++;
     s->waiting = grown(s->waiting, &s->waiting_room, (size_t)h->waiting + 1, sizeof *s->waiting);
     s->waiting[h->waiting].pane = p;
@@ -98,6 +98,7 @@ static void let_wait(state *s, pane *p, row *r, const event *e) {
         s->sizes[d] += length + 1 + (length > 127) + (length > 16383);
         s->spelled[d]++;
     }
+    if (!r->events) return; /* a new row has no buckets */
     const uint64_t *total = r->totals;
     for (int32_t m = 0; m < s->n_measures; m++) {
         if (s->measures[m].kind >= THOUSANDTHS) s->sizes[s->n_dimensions + m] += (int64_t)(total[D_SIZE] >> 32);

@@ -121,7 +121,7 @@ typedef struct row {
     int64_t offset;
     uint64_t events;
     uint32_t key_size;
-    uint32_t waiting;
+    uint32_t flush; /* the one that it last waited for */
     union {
         uint8_t near[NEAR_KEY];
         const uint8_t *far; /* a longer one */
@@ -221,6 +221,7 @@ typedef struct {
     int64_t next_end_ms; /* the first end of an open pane */
     struct { pane *pane; row *row; } *waiting;
     size_t waiting_room;
+    uint32_t flush; /* the number of the one to come, from 1 on */
     int64_t *spelled; /* waiting rows whose text of a dimension is SPELLED */
     int64_t *sizes;   /* bytes of these texts with their lengths; then buckets of each measure over all waiting rows */
     int32_t n_columns; /* of a flush */
