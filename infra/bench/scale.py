@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -136,7 +137,7 @@ def rate_of(seen: Sequence[Moment]) -> tuple[float, Moment, Moment]:
     moments is not what they did in that time.
     Raises WorkerError when a partition was not seen flushed twice.
     """
-    rate, begin, end = 0.0, seen[0], seen[-1]
+    rate, begin, end, at = 0.0, seen[0], seen[-1], attrgetter("at")
     for partition in seen[-1].stored:
         counts = [moment.stored.get(partition, 0) for moment in seen]
         changes = [n for n, (before, now) in enumerate(pairwise(counts), 1) if now > before]
@@ -145,14 +146,10 @@ def rate_of(seen: Sequence[Moment]) -> tuple[float, Moment, Moment]:
         start, stop = changes[min(1, len(changes) - 2)], changes[-1]
         first, last = seen[start], seen[stop]
         rate += (counts[stop] - counts[start]) / (last.at - first.at)
-        begin, end = max(begin, first, key=_time), min(end, last, key=_time)
+        begin, end = max(begin, first, key=at), min(end, last, key=at)
     if begin.at >= end.at:
         raise WorkerError("the workers did not read at the same time: take more --events")
     return rate, begin, end
-
-
-def _time(moment: Moment) -> float:
-    return moment.at
 
 
 def _watched(target: Target, load: Load, pids: dict[str, list[int]]) -> list[Moment]:
