@@ -35,7 +35,7 @@ CITY_KEYS, CITY_PER_MINUTE = 1_000_000, 4
 FLAT = 1.5
 GROWTH = 1.8
 # two workers need a backlog that outlasts the rebalance at their start
-BACKLOG = 32
+BACKLOG = 16
 # up to here two workers have about as much to do, however the keys fall into partitions
 MEASURED_PART = 0.8
 LOOK_SECONDS, TIMEOUT_SECONDS = 0.05, 900.0

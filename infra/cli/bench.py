@@ -107,7 +107,7 @@ def peers(
 
 
 @command.command()
-@events_option(1_000_000)
+@events_option(2_000_000)
 @runs_option(3)
 @json_option
 @pass_settings

@@ -15,6 +15,8 @@ from streams.spec import Count, Measure, StreamSpec, Sum
 
 # more starts of windows than this among the rows of a flush are found in the rows
 FEW_STARTS = 256
+# bytes behind a column that songlo_rows may write
+SPARE = 24
 
 
 def take_rows(library: Library, state: Any, spec: StreamSpec, count: int, epoch: int) -> Rows:
@@ -29,8 +31,8 @@ def take_rows(library: Library, state: Any, spec: StreamSpec, count: int, epoch:
         room += [8 * count] * (1 if isinstance(measure, Count | Sum) else 4)
         room += [] if isinstance(measure, Count | Sum) else [8 * buckets] * 2
     # one piece of memory for all, and no copies of it; each column begins at a whole word, with room for
-    # another behind it, and what narrow numbers leave free is never touched
-    *places, end = accumulate((-(-size // 8) * 8 + 8 for size in room), initial=0)
+    # what is written behind it, and what narrow numbers leave free is never touched
+    *places, end = accumulate((-(-size // 8) * 8 + SPARE for size in room), initial=0)
     block, begin = unfilled(end)
     view, used = memoryview(block), array("q", bytes(8 * len(room)))
     addresses = array("Q", [begin + place for place in places])

@@ -10,7 +10,7 @@ from infra.settings import load_settings
 from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Progress
-from streams.native.build import BuildError, build
+from streams.native.build import NoCompilerError, build
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
 from streams.spec import StreamSpec
@@ -27,12 +27,12 @@ class NewState(Protocol):
 
 @lru_cache(maxsize=1)
 def library() -> Library:
-    """The compiled fold, built when need be; skips the test where it can't be."""
+    """The compiled fold, built when need be; skips the test where there is no compiler, and only there."""
     try:
         # that of the tests themselves is no setting
         environ = {name: value for name, value in os.environ.items() if name != "SONGLO_TEST_STACK"}
         return Library(build(load_settings(environ).library_folder))
-    except BuildError as error:
+    except NoCompilerError as error:
         pytest.skip(str(error))
 
 

@@ -40,7 +40,8 @@ static size_t widest(const field *f) {
 
 static void take_bounds(state *s, const stream_rule *rule) {
     s->bounds = copied(rule->bounds, sizeof *s->bounds * (size_t)rule->n_bounds);
-    s->representatives = copied(rule->representatives, sizeof *s->representatives * (size_t)rule->n_bounds);
+    s->representatives = must(calloc((size_t)rule->n_bounds + 1, sizeof *s->representatives));
+    memcpy(s->representatives + 1, rule->representatives, sizeof *s->representatives * (size_t)rule->n_bounds);
     s->n_bounds = rule->n_bounds;
     int32_t b = 0;
     for (unsigned i = 0; i < 64 * SLICES; i++) {
@@ -111,7 +112,8 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     s->ahead = must(calloc(AHEAD, s->event_size));
     s->sizes = must(calloc((size_t)(s->n_dimensions + s->n_measures), sizeof *s->sizes));
     s->spelled = must(calloc((size_t)s->n_dimensions, sizeof *s->spelled));
-    s->sorted = must(calloc((size_t)s->n_bounds, sizeof *s->sorted));
+    s->by_bucket = must(calloc((size_t)s->n_bounds + 1, sizeof *s->by_bucket));
+    s->met = must(calloc((size_t)s->n_bounds / 64 + 1, sizeof *s->met));
     take_widths(s);
     return s;
 }
@@ -130,7 +132,7 @@ EXPORT void songlo_free(state *s) {
     for (int32_t i = 0; i < s->n_conditions; i++) free(s->conditions[i].text);
     for (int32_t d = 0; d < s->n_dimensions; d++) free(s->words[d].packed);
     void *all[] = {s->fields,  s->conditions, s->measures, s->dimensions, s->orders, s->after,   s->bounds, s->representatives,
-                   s->ahead,      s->bundle,   s->panes,      s->waiting, s->closed, s->sizes, s->spelled, s->words, s->widths, s->sorted, s};
+                   s->ahead,      s->bundle,   s->panes,      s->waiting, s->closed, s->sizes, s->spelled, s->words, s->widths, s->by_bucket, s->met, s};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

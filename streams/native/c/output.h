@@ -54,25 +54,61 @@ static inline void put_text(column *c, const uint8_t *text, uint32_t length) {
     c->to = to + length;
 }
 
+static inline void put_bucket(const state *s, uint64_t entry, column *buckets, column *weights) {
+    put(buckets, (uint64_t)s->representatives[entry >> 48]);
+    put(weights, entry & 0xffffffffffff);
+}
+
+static inline void in_order(uint64_t *a, uint64_t *b) {
+    uint64_t low = *a < *b ? *a : *b, high = *a < *b ? *b : *a;
+    *a = low;
+    *b = high;
+}
+
+/*
+ * The `n` entries of a total without a table, by bucket, and without a branch, since none could be foreseen: free ones, which are 0,
+ * come last as 0 - 1, and stand behind the row's own until the next row's come.
+ */
+static inline void put_near(const state *s, const uint64_t *near, uint64_t n, column *buckets, column *weights) {
+    _Static_assert(NEAR_BUCKETS == 3, "as many are put in order here");
+    uint64_t a = near[0] - 1, b = near[1] - 1, c = near[2] - 1;
+    in_order(&a, &b);
+    in_order(&b, &c);
+    in_order(&a, &b);
+    put_bucket(s, a + 1, buckets, weights);
+    put_bucket(s, b + 1, buckets, weights);
+    put_bucket(s, c + 1, buckets, weights);
+    buckets->to -= (NEAR_BUCKETS - n) * buckets->width;
+    weights->to -= (NEAR_BUCKETS - n) * weights->width;
+}
+
+/* A table's entries by bucket: each goes to its bucket's place, what is free to place 0, and bits tell which places are taken. */
+static inline void put_table(const state *s, const uint64_t *total, column *buckets, column *weights) {
+    const uint64_t *table = table_of(total), mask = total[D_SIZE] & 0xffffffff;
+    uint64_t highest = 0;
+    for (uint64_t i = 0; i <= mask; i++) {
+        uint64_t place = table[i] >> 48;
+        s->by_bucket[place] = table[i];
+        s->met[place / 64] |= 1ull << place % 64;
+        if (place > highest) highest = place;
+    }
+    s->met[0] &= ~1ull;
+    for (uint64_t w = 0; w <= highest / 64; w++) {
+        for (uint64_t bits = s->met[w]; bits; bits &= bits - 1)
+            put_bucket(s, s->by_bucket[w * 64 + (uint64_t)__builtin_ctzll(bits)], buckets, weights);
+        s->met[w] = 0;
+    }
+}
+
 /* The buckets and the weights of a distribution, by bucket; how many. */
-static uint64_t put_histogram(const state *s, const uint64_t *total, column *buckets, column *weights) {
-    if (!total[D_SIZE]) return 0;
-    const uint64_t *entries = has_table(total) ? table_of(total) : total + D_BUCKETS;
+static inline uint64_t put_histogram(const state *s, const uint64_t *total, column *to_buckets, column *to_weights) {
+    column buckets = *to_buckets, weights = *to_weights; /* what is written could be these, for all that the compiler knows */
     uint64_t n = total[D_SIZE] >> 32;
-    if (n > 1) {
-        uint64_t *sorted = s->sorted, found = 0;
-        for (uint64_t i = 0; found < n; i++) {
-            if (!entries[i]) continue;
-            uint64_t at = found++; /* by insertion: most tables are nearly in order */
-            for (; at && sorted[at - 1] > entries[i]; at--) sorted[at] = sorted[at - 1];
-            sorted[at] = entries[i];
-        }
-        entries = sorted;
-    }
-    for (uint64_t i = 0; i < n; i++) {
-        put(buckets, (uint64_t)s->representatives[(entries[i] >> 48) - 1]);
-        put(weights, entries[i] & 0xffffffffffff);
-    }
+    if (has_table(total)) put_table(s, total, &buckets, &weights);
+    else if (n == 1) put_bucket(s, total[D_BUCKETS], &buckets, &weights);
+    else put_near(s, total + D_BUCKETS, n, &buckets, &weights);
+    *to_buckets = buckets;
+    *to_weights = weights;
     return n;
 }
 
@@ -145,7 +181,7 @@ static bool widened(state *s, const column *columns, uint64_t highs) {
  * dimension's texts or their numbers, version, events, then of each measure: COUNT: number; SUM: sum; a
  * distribution: count, sum, max, where the row's buckets end, buckets, weights. The bytes of each column are in
  * `used` then. Of sums the low words: true says that one has another high word than 0, which is for songlo_highs.
- * The caller gives each column its room (texts and buckets: songlo_sizes; numbers: 8 bytes each), and a word more.
+ * The caller gives each column its room (texts and buckets: songlo_sizes; numbers: 8 bytes each), and NEAR_BUCKETS words more.
  */
 EXPORT bool songlo_rows(state *s, int64_t epoch, void *const *to, int64_t *used) {
     column *columns = must(malloc(sizeof *columns * (size_t)s->n_columns));

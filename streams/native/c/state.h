@@ -208,7 +208,7 @@ typedef struct {
     uint64_t required, defaults;
     int64_t pane_ms, disorder_ms, skew_ms;
     uint64_t seed;
-    int64_t *bounds, *representatives;
+    int64_t *bounds, *representatives; /* the latter by bucket + 1 */
     uint16_t slices[64 * SLICES];
     size_t row_size, event_size, key_room;
     uint8_t *ahead; /* AHEAD events, scanned and not yet applied */
@@ -226,7 +226,7 @@ typedef struct {
     int64_t *sizes;   /* bytes of these texts with their lengths; then buckets of each measure over all waiting rows */
     int32_t n_columns; /* of a flush */
     uint8_t *widths;   /* bytes of a number in each of them */
-    uint64_t *sorted;  /* room for the entries of a histogram */
+    uint64_t *by_bucket, *met; /* a histogram's entries by bucket + 1, and bits, 0 between histograms, of the places taken */
     closed_pane *closed;
     size_t closed_room;
 } state;

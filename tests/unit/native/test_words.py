@@ -136,6 +136,19 @@ def test_histograms_of_many_buckets_are_in_order() -> None:
     assert (buckets.element, weights.element) == (Layout.U32, Layout.U8)  # type: ignore[attr-defined]  # packed
 
 
+@given(st.lists(st.lists(st.sampled_from([None, *range(5, 300, 7)]), max_size=40), max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_buckets_are_in_order_however_many_a_row_has(rows: list[list[int | None]]) -> None:
+    """Up to three of them stand in the row itself, more in a table of its own; flushed twice."""
+    twins = Twins()
+    for again in (0, 1):
+        for n, speeds in enumerate(rows):
+            for speed in speeds[again:]:
+                twins.fold([f"cam-{n}"], speed_kmh=speed)
+        if any(speeds[again:] for speeds in rows):
+            twins.flush()
+
+
 @pytest.mark.parametrize("shift", [0, 8, 40, 56])
 def test_ids_are_sorted_whatever_they_are(shift: int) -> None:
     """Also those that nobody expects of hashes: all of them with the same first, or the same last bits."""
