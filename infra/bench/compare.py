@@ -20,10 +20,14 @@ LEAST_SECONDS, SECONDS_PER_EVENT = 120.0, 0.005
 
 @dataclass(slots=True)
 class Result:
-    """What is known of a contender; `reason` says why there are no figures, or why they are not believed."""
+    """What is known of a contender under a load, called `title` while it runs.
+
+    `reason` says why there are no figures, or why they are not believed.
+    """
 
     contender: Contender
     load: Load
+    title: str
     samples: list[Sample] = field(default_factory=list)
     reason: str = ""
 
@@ -63,16 +67,29 @@ def compare(
 ) -> list[Result]:
     """Run all contenders `runs` times in turns; one that fails or is wrong is left out.
 
-    The first one also runs once before, which does not count: by then Kafka and ClickHouse have compiled and
-    cached what they need. Every run waits until both are quiet, as what they do beside it costs it time.
+    The first one also runs once before, which does not count.
     """
-    results = [Result(c, replace(load, events=c.events(load.events))) for c in contenders]
+    loads = [replace(load, events=c.events(load.events)) for c in contenders]
+    results = [Result(c, each, f"{c.name:<3}{c.title}") for c, each in zip(contenders, loads, strict=True)]
+    in_turns(results, results[:1], runs, ground, cache, say)
+    return results
+
+
+def in_turns(
+    results: Sequence[Result], warmed: Sequence[Result], runs: int, ground: Ground, cache: Path, say: Say
+) -> None:
+    """Run each of them `runs` times in turns.
+
+    Those to be `warmed` run once before, which does not count: by then Kafka and ClickHouse have compiled and
+    cached what they need, and what is read for the first time costs twice. Every run waits until both are
+    quiet, as what they do beside it costs it time.
+    """
     commands = {r.contender.name: _command(r, cache) for r in results}
     for each in {r.load: r for r in results if not r.reason}.values():
         ensure_topic(ground.brokers, each.load, say)
     expected: dict[Load, Windows] = {}
     for number in range(runs + 1):
-        for result in results if number else results[:1]:
+        for result in results if number else warmed:
             if result.reason:
                 continue
             wait_quiet(ground.pids.values())
@@ -80,7 +97,6 @@ def compare(
             say(f"{f'run {number}/{runs}' if number else 'warming'}  {_told(result)}")
             if not number:
                 result.samples.clear()
-    return results
 
 
 def ratios(results: Sequence[Result]) -> dict[str, float]:
@@ -121,8 +137,7 @@ def _once(result: Result, started: list[str], expected: dict[Load, Windows], gro
 
 
 def _told(result: Result) -> str:
-    name = f"{result.contender.name:<3}{result.contender.title}"
     if result.reason:
-        return f"{name}: {result.reason}"
+        return f"{result.title}: {result.reason}"
     last = result.samples[-1]
-    return f"{name}: {last.cpu_us:.2f} µs, {last.per_second:,.0f} events/s"
+    return f"{result.title}: {last.cpu_us:.2f} µs, {last.per_second:,.0f} events/s"

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from infra.bench.compare import compare
+from infra.bench.compare import Result, in_turns
 from infra.bench.contenders import choose
 from infra.bench.ground import Ground, Say, ensure_topic
 from infra.bench.load import Load
@@ -43,33 +43,46 @@ LOOK_SECONDS, TIMEOUT_SECONDS = 0.05, 900.0
 
 def measure(events: int, runs: int, ground: Ground, cache: Path, say: Say) -> dict[str, Any]:
     """Cost by keys and by partitions, throughput by workers, memory by row and by id."""
-    loads = {f"{k:,} keys": Load(events, keys=k) for k in KEYS}
-    loads |= {f"{p} partitions": Load(events, partitions=p) for p in PARTITIONS}
     rate = CITY_KEYS * CITY_PER_MINUTE // 60
-    loads[f"{CITY_KEYS:,}, {CITY_PER_MINUTE} a minute"] = Load(events, keys=CITY_KEYS, per_second=rate)
-    costs: dict[str, dict[str, float]] = {}
-    for name, load in loads.items():
-        say(f"{name} …")
-        (result,) = compare(choose("a"), load, runs, ground, cache, say)
-        if not result.believed:
-            raise WorkerError(f"{name}: {result.reason}")
-        costs[name] = {
-            "cpu_us_per_event": round(result.cpu_us, 3),
-            "clickhouse_us_per_event": round(result.beside_us("clickhouse"), 3),
-            "events_per_s": round(result.per_second),
-            "peak_mb": round(result.peak_mb, 1),
-        }
+    # what is compared with each other runs in turns
+    groups = (
+        {f"{k:,} keys": Load(events, keys=k) for k in KEYS},
+        {f"{p} partitions": Load(events, partitions=p) for p in PARTITIONS},
+        {f"{CITY_KEYS:,}, {CITY_PER_MINUTE} a minute": Load(events, keys=CITY_KEYS, per_second=rate)},
+    )
+    costs = {name: cost for loads in groups for name, cost in _costs(loads, runs, ground, cache, say)}
     found: dict[str, Any] = {"cost": costs, "memory": bytes_each()}
     if ground.core is not None:
         backlog = Load(events * BACKLOG)
         ensure_topic(ground.brokers, backlog, say)
         wait_quiet(ground.pids.values())
         found["second_core"] = round(worth_of([ground.core, *_others(ground)[:1]]), 2)
+        _workers(1, backlog, ground, say)  # what is read for the first time costs twice
         tried = [{n: _workers(n, backlog, ground, say) for n in (1, 2)} for _ in range(runs)]
         found["workers"] = {
             str(n): {name: median(one[n][name] for one in tried) for name in tried[0][n]} for n in (1, 2)
         }
     return found
+
+
+def _costs(
+    loads: Mapping[str, Load], runs: int, ground: Ground, cache: Path, say: Say
+) -> Iterator[tuple[str, dict[str, float]]]:
+    (songlo,) = choose("a")
+    results = [Result(songlo, load, name) for name, load in loads.items()]
+    in_turns(results, results, runs, ground, cache, say)
+    for result in results:
+        if not result.believed:
+            raise WorkerError(f"{result.title}: {result.reason}")
+        yield (
+            result.title,
+            {
+                "cpu_us_per_event": round(result.cpu_us, 3),
+                "clickhouse_us_per_event": round(result.beside_us("clickhouse"), 3),
+                "events_per_s": round(result.per_second),
+                "peak_mb": round(result.peak_mb, 1),
+            },
+        )
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
