@@ -25,13 +25,13 @@ LOOK_SECONDS = 0.2
 given = arguments()
 TABLES = (
     """
-    CREATE TABLE windows (camera_id LowCardinality(String), window_start UInt64,
+    CREATE TABLE windows (camera_id String, window_start UInt64,
         events SimpleAggregateFunction(sum, UInt64), total SimpleAggregateFunction(sum, Float64),
         top SimpleAggregateFunction(max, Float64))
     ENGINE = AggregatingMergeTree ORDER BY (window_start, camera_id)
     """,
     f"""
-    CREATE TABLE queue (camera_id LowCardinality(String), occurred_at UInt64, speed_kmh Float64)
+    CREATE TABLE queue (camera_id String, occurred_at UInt64, speed_kmh Float64)
     ENGINE = Kafka
     SETTINGS kafka_broker_list = '{given.brokers}', kafka_topic_list = '{given.topic}',
         kafka_group_name = '{given.run}', kafka_format = 'JSONEachRow', kafka_num_consumers = 1,
