@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from infra.local.stack import Stack
 from tests.support.ledger import Ledger
@@ -27,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The length of a run of `tests/faults`, and where its results go."""
     parser.addoption("--seeds", type=int, default=2, help="seeds of each fault test; above 2 is a long run")
     parser.addoption("--faults-table", type=Path, help="write what the fault tests compared, .md or .json")
+
+
+def pytest_configure() -> None:
+    """Laws are not timed: on a busy machine, or at its first run, even making the examples takes seconds."""
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -60,7 +60,7 @@ def flushes(draw: st.DrawFn) -> Changes:
     )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(flushes(), min_size=1, max_size=6))
 def test_both_sinks_tell_the_same(sink: tuple[Server, ClickHouseSink], written: list[Changes]) -> None:
     """Progress, ids, late positions and totals of windows."""

@@ -170,4 +170,4 @@ class Exactness(RuleBasedStateMachine):
 
 
 TestExactness = Exactness.TestCase
-TestExactness.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestExactness.settings = settings(max_examples=60, stateful_step_count=40)

@@ -105,4 +105,4 @@ def shown(sink: MemorySink) -> dict[object, tuple[object, ...]]:
 
 
 TestRebuilds = Rebuilds.TestCase
-TestRebuilds.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestRebuilds.settings = settings(max_examples=100, stateful_step_count=50)

@@ -282,7 +282,7 @@ EVENTS = st.lists(
 )  # fmt: skip
 
 
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(max_examples=150)
 @given(EVENTS, EVENTS)
 def test_a_measure_that_is_added_reaches_the_past(before: list[Any], after: list[Any]) -> None:
     """Workers restarted with it give it to open windows, by their replay; a rebuild to closed ones."""
@@ -298,7 +298,7 @@ def test_a_measure_that_is_added_reaches_the_past(before: list[Any], after: list
     assert migrated.corrections(SPEC.topic, 0) == {}
 
 
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(max_examples=150)
 @given(EVENTS, st.integers(0, 25))
 def test_a_dimension_that_is_added_reaches_the_past(events: list[Any], back: int) -> None:
     """It takes a table of its own: a rebuild fills it, and a replay of late events adds nothing to that."""

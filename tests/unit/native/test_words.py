@@ -88,7 +88,7 @@ def test_only_short_texts_have_numbers(text: str) -> None:
     assert layouts(changes)[1] is (Layout.CODES if len(text) <= LONGEST else Layout.TEXT)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.lists(st.sampled_from(NEAR) | st.text("ab", min_size=1, max_size=30), max_size=40), max_size=4
@@ -137,7 +137,7 @@ def test_histograms_of_many_buckets_are_in_order() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from([None, *range(5, 300, 7)]), max_size=40), max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_buckets_are_in_order_however_many_a_row_has(rows: list[list[int | None]]) -> None:
     """Up to three of them stand in the row itself, more in a table of its own; flushed twice."""
     twins = Twins()

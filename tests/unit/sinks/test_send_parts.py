@@ -32,7 +32,7 @@ def _all(sock: socket.socket) -> bytes:
     return bytes(got)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.binary(max_size=9), st.sampled_from([0, 1, 5000, LARGE])), max_size=6))
 def test_all_of_it_comes_in_order(shapes: list[tuple[bytes, int]]) -> None:
     """|a|bb||ccc..| -> abbccc.., with nothing left out, repeated or in another order."""
