@@ -65,31 +65,30 @@ class Result:
 def compare(
     contenders: Sequence[Contender], load: Load, runs: int, ground: Ground, cache: Path, say: Say
 ) -> list[Result]:
-    """Run all contenders `runs` times in turns; one that fails or is wrong is left out.
-
-    The first one also runs once before, which does not count.
-    """
+    """Run all contenders `runs` times in turns; one that fails or is wrong is left out."""
     loads = [replace(load, events=c.events(load.events)) for c in contenders]
     results = [Result(c, each, f"{c.name:<3}{c.title}") for c, each in zip(contenders, loads, strict=True)]
-    in_turns(results, results[:1], runs, ground, cache, say)
+    in_turns(results, runs, ground, cache, say)
     return results
 
 
-def in_turns(
-    results: Sequence[Result], warmed: Sequence[Result], runs: int, ground: Ground, cache: Path, say: Say
-) -> None:
+def in_turns(results: Sequence[Result], runs: int, ground: Ground, cache: Path, say: Say) -> None:
     """Run each of them `runs` times in turns.
 
-    Those to be `warmed` run once before, which does not count: by then Kafka and ClickHouse have compiled and
-    cached what they need, and what is read for the first time costs twice. Every run waits until both are
-    quiet, as what they do beside it costs it time.
+    Each load is run once before, by the first that has it, which does not count: a topic's first read costs
+    twice, and by then Kafka and ClickHouse have compiled and cached what they need. Every run waits until
+    both are quiet, as what they do beside it costs it time.
     """
     commands = {r.contender.name: _command(r, cache) for r in results}
-    for each in {r.load: r for r in results if not r.reason}.values():
-        ensure_topic(ground.brokers, each.load, say)
+    firsts: dict[Load, Result] = {}
+    for result in results:
+        if not result.reason:
+            firsts.setdefault(result.load, result)
+    for load in firsts:
+        ensure_topic(ground.brokers, load, say)
     expected: dict[Load, Windows] = {}
     for number in range(runs + 1):
-        for result in results if number else warmed:
+        for result in results if number else firsts.values():
             if result.reason:
                 continue
             wait_quiet(ground.pids.values())

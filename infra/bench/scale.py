@@ -70,7 +70,7 @@ def _costs(
 ) -> Iterator[tuple[str, dict[str, float]]]:
     (songlo,) = choose("a")
     results = [Result(songlo, load, name) for name, load in loads.items()]
-    in_turns(results, results, runs, ground, cache, say)
+    in_turns(results, runs, ground, cache, say)
     for result in results:
         if not result.believed:
             raise WorkerError(f"{result.title}: {result.reason}")

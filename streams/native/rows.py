@@ -15,7 +15,7 @@ from streams.spec import Count, Measure, StreamSpec, Sum
 
 # more starts of windows than this among the rows of a flush are found in the rows
 FEW_STARTS = 256
-# bytes behind a column that songlo_rows may write
+# bytes behind a column that songlo_rows may write: NEAR_BUCKETS words
 SPARE = 24
 
 

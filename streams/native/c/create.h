@@ -132,7 +132,8 @@ EXPORT void songlo_free(state *s) {
     for (int32_t i = 0; i < s->n_conditions; i++) free(s->conditions[i].text);
     for (int32_t d = 0; d < s->n_dimensions; d++) free(s->words[d].packed);
     void *all[] = {s->fields,  s->conditions, s->measures, s->dimensions, s->orders, s->after,   s->bounds, s->representatives,
-                   s->ahead,      s->bundle,   s->panes,      s->waiting, s->closed, s->sizes, s->spelled, s->words, s->widths, s->by_bucket, s->met, s};
+                   s->ahead,      s->bundle,   s->panes,      s->waiting, s->closed, s->sizes, s->spelled, s->words, s->widths, s->by_bucket,
+                   s->met,        s};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

@@ -66,8 +66,8 @@ static inline void in_order(uint64_t *a, uint64_t *b) {
 }
 
 /*
- * The `n` entries of a total without a table, by bucket, and without a branch, since none could be foreseen: free ones, which are 0,
- * come last as 0 - 1, and stand behind the row's own until the next row's come.
+ * The `n` entries of a total without a table, by bucket, and without a branch, since none could be foreseen: free ones, which are
+ * 0, come last as 0 - 1, and stand behind the row's own until the next row's come.
  */
 static inline void put_near(const state *s, const uint64_t *near, uint64_t n, column *buckets, column *weights) {
     _Static_assert(NEAR_BUCKETS == 3, "as many are put in order here");
@@ -102,7 +102,7 @@ static inline void put_table(const state *s, const uint64_t *total, column *buck
 
 /* The buckets and the weights of a distribution, by bucket; how many. */
 static inline uint64_t put_histogram(const state *s, const uint64_t *total, column *to_buckets, column *to_weights) {
-    column buckets = *to_buckets, weights = *to_weights; /* what is written could be these, for all that the compiler knows */
+    column buckets = *to_buckets, weights = *to_weights; /* copies, which nothing that is written can be */
     uint64_t n = total[D_SIZE] >> 32;
     if (has_table(total)) put_table(s, total, &buckets, &weights);
     else if (n == 1) put_bucket(s, total[D_BUCKETS], &buckets, &weights);
