@@ -59,6 +59,11 @@ class Settings:
     flush_ms: Annotated[int, "Time between two flushes to ClickHouse in milliseconds, 50 to 60000"] = 1000
     flush_most_ms: Annotated[int, "… when ClickHouse can't keep up, at most, 50 to 60000"] = 10_000
     pending_mb: Annotated[int, "What may wait in a worker while ClickHouse is away, in MB, 1 to 65536"] = 64
+    open_mb: Annotated[int, "Open windows in a worker, in MB, above which it slows down, 1 to 65536"] = 1024
+    bundle_events: Annotated[int, "Events in one message at most, 1 to 1000000"] = 10_000
+    unpack_mb: Annotated[int, "What one compressed batch may unpack to, in MB, 1 to 2047"] = 64
+    letter_kb: Annotated[int, "What is kept of the bytes of a dead letter, in kB, 1 to 65536"] = 1024
+    source_letters: Annotated[int, "Dead letters of one source in a minute, 1 to 10000000"] = 1000
     session_ms: Annotated[int, "Silence after which a worker counts as dead, 1000 to 300000 ms"] = 10_000
     metadata_ms: Annotated[int, "How soon new partitions are noticed in milliseconds, 500 to 600000"] = 30_000
     breaker_percent: Annotated[int, "Share of refused events that pauses a stream, 0 (never) to 99 %"] = 50
@@ -116,6 +121,11 @@ _RANGES = {
     "flush_ms": (50, 60_000),
     "flush_most_ms": (50, 60_000),
     "pending_mb": (1, 65_536),
+    "open_mb": (1, 65_536),
+    "bundle_events": (1, 1_000_000),
+    "unpack_mb": (1, 2047),
+    "letter_kb": (1, 65_536),
+    "source_letters": (1, 10_000_000),
     "session_ms": (1000, 300_000),
     "metadata_ms": (500, 600_000),
     "clickhouse_seconds": (1, 600),

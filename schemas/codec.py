@@ -163,9 +163,9 @@ class Codec(Generic[E]):
         return self._reader.read(raw) if isinstance(answer, Bundle) else answer
 
 
-def element(value: bytes, index: int) -> bytes:
-    """The bytes of one event of a message that has been decoded: of a bundle its element, else the whole."""
-    return bytes(on_enough_stack(_elements, value)[index]) if _is_array(value) else value
+def raw_events(value: bytes) -> list[bytes]:
+    """The bytes of each event of a decoded message: of a bundle its elements, else the whole."""
+    return [bytes(raw) for raw in on_enough_stack(_elements, value)] if _is_array(value) else [value]
 
 
 def _is_array(value: bytes) -> bool:

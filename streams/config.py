@@ -15,6 +15,8 @@ class WorkerConfig:
     twice as much beside its open panes. `flush_ms` is the time between two flushes, which grows up to
     `flush_most_ms` (see `streams.core.pace`). `accept_gap` goes on where Kafka no longer has what a partition
     would replay.
+    Above `open_bytes` of open windows it folds no more between two flushes than one poll brings; a compressed
+    batch is unpacked to `unpack_bytes` at most.
     A fetch waits for `fetch_least_bytes`, though not for long, and brings at most `fetch_bytes` of each
     partition, `fetch_most_bytes` in all.
     `fold` chooses the engine (see `streams.engine`), whose compiled code is kept in `library_folder`.
@@ -32,6 +34,8 @@ class WorkerConfig:
     flush_ms: int = 1000
     flush_most_ms: int = 10_000
     pending_bytes: int = 64 * 1024 * 1024
+    open_bytes: int = 1024 * 1024 * 1024
+    unpack_bytes: int = 64 * 1024 * 1024
     poll_batches: int = 20
     fetch_least_bytes: int = 128 * 1024
     fetch_bytes: int = 3 * 1024 * 1024

@@ -12,6 +12,7 @@ from infra.cli.produce import StreamChoice
 from infra.cli.progress import progress
 from infra.letters.moments import clock_text, moment_ms, short_text
 from infra.rebuild import logs_of, parts, rebuild
+from infra.rules import rules_of
 from infra.settings import Settings, broker_addresses
 from infra.windows import native_server
 from sinks.clickhouse import Session
@@ -73,9 +74,7 @@ def command(
     each event of these windows in one partition, 1 kB for each row and each late event; take a long time in
     pieces.
     """
-    rules = Rules(
-        settings.window_seconds * 1000, settings.disorder_seconds * 1000, settings.skew_seconds * 1000
-    )
+    rules = rules_of(settings)
     span = _span(from_ms, to_ms, rules)
     server, brokers = native_server(settings), broker_addresses(settings)
     with closing(Session(server)) as session:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from infra.cli.common import pass_settings
+from infra.rules import rules_of
 from infra.settings import Settings, broker_addresses
 from infra.windows import native_server
 from sinks.clickhouse import Server, Session
@@ -14,7 +15,6 @@ from sinks.schema import check_schema
 from sinks.store import ClickHouseSink
 from streams.app import run_worker
 from streams.config import WorkerConfig
-from streams.core.rules import Rules
 from streams.registry import load_streams
 from streams.sink import SinkUnavailable
 from streams.spec import StreamSpec
@@ -46,15 +46,13 @@ def command(settings: Settings, status_path: Path | None, accept_gap: bool) -> i
     config = WorkerConfig(
         brokers=tuple(broker_addresses(settings).split(",")),
         group=settings.group,
-        rules=Rules(
-            pane_ms=settings.window_seconds * 1000,
-            disorder_ms=settings.disorder_seconds * 1000,
-            skew_ms=settings.skew_seconds * 1000,
-        ),
+        rules=rules_of(settings),
         epoch=settings.epoch,
         flush_ms=settings.flush_ms,
         flush_most_ms=settings.flush_most_ms,
         pending_bytes=settings.pending_mb << 20,
+        open_bytes=settings.open_mb << 20,
+        unpack_bytes=settings.unpack_mb << 20,
         session_ms=settings.session_ms,
         heartbeat_ms=min(1000, settings.session_ms // 5),
         metadata_ms=settings.metadata_ms,

@@ -8,9 +8,10 @@ Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
 from dataclasses import replace
 from operator import itemgetter
 
-from schemas.codec import Bundle, Codec, Refusal, element
+from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
 from streams.core.aggregate import GATHERED, Key, Plan, Total
+from streams.core.message import Message
 from streams.core.pane import Pane, id_hash
 from streams.core.records import between, unpack
 from streams.core.rules import Rules, watermark
@@ -20,11 +21,11 @@ from streams.core.values import (
     DeadLetter,
     LateEvent,
     PackedBatches,
-    Position,
     Progress,
     RecordBatch,
     Row,
     Rows,
+    Unread,
     version_of,
 )
 from streams.core.window import pane_start
@@ -101,11 +102,14 @@ class PartitionState:
             dead=self.dead,
         )
 
-    def fold(self, batch: RecordBatch | PackedBatches) -> None:
+    def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
         """Fold the messages of one batch or several that have not been folded yet, in the order of the log.
 
         Raises CorruptBatch when records are not in Kafka's format.
         """
+        if isinstance(batch, Unread):
+            self._pass_over(batch)
+            return
         if isinstance(batch, PackedBatches):
             for each in unpack(batch):
                 self.fold(each)
@@ -162,17 +166,18 @@ class PartitionState:
         start, end, append_ms = self.position, min(end, batch.next_offset), batch.append_ms
         if end <= start:
             return
-        offsets, values = between(batch, start, end)
+        offsets, keys, values = between(batch, start, end)
         count_in, pane = self._count_in, NO_PANE
-        for offset, value, event in zip(offsets, values, self._codec.decode_all(values), strict=True):
+        decoded = self._codec.decode_all(values)
+        for offset, key, value, event in zip(offsets, keys, values, decoded, strict=True):
             if isinstance(event, Bundle):
-                self._fold_bundle(event, offset, append_ms, value)
+                self._fold_bundle(event, Message(offset, append_ms, key, value))
                 pane = NO_PANE
                 continue
             at_ms = event.occurred_at
             # most events fall into the pane of the event before, and it is still open
             if not pane.start_ms <= at_ms < pane.end_ms or at_ms > append_ms:
-                pane = self._fold_event(event, (offset, 0), append_ms, value)
+                pane = self._fold_event(event, 0, Message(offset, append_ms, key, value))
                 continue
             count_in(pane, event, offset)
             if at_ms > self.max_event_ms:
@@ -182,26 +187,38 @@ class PartitionState:
                     pane = NO_PANE
         self.position = end
 
-    def _fold_bundle(self, bundle: Bundle[Event], offset: int, append_ms: int, value: bytes | None) -> None:
+    def _pass_over(self, unread: Unread) -> None:
+        """One refusal for all the messages that can't be read."""
+        if unread.next_offset <= self.position:
+            return
+        replaying = self.replaying
+        message = Message(unread.base_offset, unread.append_ms, None, unread.raw)
+        self._refuse(Refusal(0, "", unread.reason, unread.raw), message)
+        self.position = unread.next_offset
+        if replaying and not self.replaying:
+            self._forget_what_is_stored()
+            self._close_panes()
+
+    def _fold_bundle(self, bundle: Bundle[Event], message: Message) -> None:
         items: list[tuple[int, Event | Refusal]] = [(refusal.index, refusal) for refusal in bundle.refusals]
         for index, item in sorted([*bundle.events, *items], key=itemgetter(0)):
             if isinstance(item, Refusal):
-                self._refuse(item, offset, append_ms)
+                self._refuse(item, message)
             else:
-                self._fold_event(item, (offset, index), append_ms, value)
+                self._fold_event(item, index, message)
 
-    def _fold_event(self, event: Event, position: Position, append_ms: int, value: bytes | None) -> Pane:
-        """Fold one event wherever it belongs; the pane it fell into, or NO_PANE."""
-        at_ms, offset = event.occurred_at, position[0]
+    def _fold_event(self, event: Event, index: int, message: Message) -> Pane:
+        """Fold one event of a message wherever it belongs; the pane it fell into, or NO_PANE."""
+        at_ms, append_ms = event.occurred_at, message.append_ms
         if at_ms > append_ms + self._rules.skew_ms:
-            self._refuse_ahead(at_ms, position, append_ms, value)
+            self._refuse_ahead(at_ms, index, message)
             return NO_PANE
         start_ms = pane_start(at_ms, self._rules.pane_ms)
-        pane = self._panes.get(start_ms) or self._open(start_ms, offset)
+        pane = self._panes.get(start_ms) or self._open(start_ms, message.offset)
         if pane is NO_PANE:
-            self._add_late(event, start_ms, position, append_ms)
+            self._add_late(event, start_ms, index, message)
         else:
-            self._count_in(pane, event, offset)
+            self._count_in(pane, event, message.offset)
         self.max_event_ms = max(self.max_event_ms, at_ms)
         self.max_append_ms = max(self.max_append_ms, append_ms)
         self._close_panes()
@@ -236,27 +253,30 @@ class PartitionState:
         if len(total.gathered) >= GATHERED:
             self._plan.gather(total)
 
-    def _add_late(self, event: Event, start_ms: int, position: Position, append_ms: int) -> None:
-        total = self._plan.new_total()
+    def _add_late(self, event: Event, start_ms: int, index: int, message: Message) -> None:
+        total, position = self._plan.new_total(), (message.offset, index)
         total.gathered.append(event)
         total.offset = position[0]
         late_id = id_hash(event.event_id if self._spec.dedupe else f"{position}")
         row = self._row(start_ms, self._plan.key_of(event), total, late_id)
-        late = LateEvent(start_ms, late_id, event.event_id, event.occurred_at, append_ms, position, row)
+        at_ms, append_ms = event.occurred_at, message.append_ms
+        late = LateEvent(start_ms, late_id, event.event_id, at_ms, append_ms, position, row)
         self._late.append(late)
         self.late += 1
 
-    def _refuse(self, refusal: Refusal, offset: int, append_ms: int) -> None:
-        index, field, reason, raw = refusal.index, refusal.field, refusal.reason, refusal.raw
-        self._dead.append(DeadLetter(offset, index, append_ms, field, reason, raw))
+    def _refuse(self, refusal: Refusal, message: Message) -> None:
+        """Refuse one event of a message, or the whole of it."""
+        raw = refusal.raw[: self._rules.limits.letter_bytes]
+        where = message.offset, refusal.index, message.append_ms
+        self._dead.append(DeadLetter(*where, refusal.field, refusal.reason, raw))
         self._dead_bytes += len(raw)
         self.dead += 1
 
-    def _refuse_ahead(self, at_ms: int, position: Position, append_ms: int, value: bytes | None) -> None:
+    def _refuse_ahead(self, at_ms: int, index: int, message: Message) -> None:
         """Refuse an event from the future, with its own bytes when it came in a bundle."""
-        (offset, index), ahead_s = position, (at_ms - append_ms) / 1000
+        ahead_s = (at_ms - message.append_ms) / 1000
         reason = f"{ahead_s:,.1f} s ahead of the broker's append time: check the device's clock"
-        self._refuse(Refusal(index, "occurred_at", reason, element(value or b"", index)), offset, append_ms)
+        self._refuse(Refusal(index, "occurred_at", reason, message.raw(index)), message)
 
     def _close_panes(self) -> None:
         """Close the panes that the watermark has passed, and note when the next one closes."""

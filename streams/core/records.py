@@ -109,11 +109,15 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def between(batch: RecordBatch, start: int, end: int) -> tuple[Sequence[int], Sequence[bytes | None]]:
-    """The offsets and values of a batch from `start` to before `end`."""
+Texts = Sequence[bytes | None]
+
+
+def between(batch: RecordBatch, start: int, end: int) -> tuple[Sequence[int], Texts, Texts]:
+    """The offsets, keys and values of a batch from `start` to before `end`."""
     values, first = batch.values, batch.base_offset
+    keys = [None] * len(values) if batch.keys is None else batch.keys
     if batch.offsets is None:
         low, high = max(0, start - first), max(0, end - first)
-        return range(first, first + len(values))[low:high], values[low:high]
-    kept = [(o, value) for o, value in zip(batch.offsets, values, strict=True) if start <= o < end]
-    return [o for o, _ in kept], [value for _, value in kept]
+        return range(first, first + len(values))[low:high], keys[low:high], values[low:high]
+    at = [i for i, offset in enumerate(batch.offsets) if start <= offset < end]
+    return [batch.offsets[i] for i in at], [keys[i] for i in at], [values[i] for i in at]

@@ -1,7 +1,8 @@
-"""The rules of time that a stream is folded by, in milliseconds."""
+"""The rules that a stream is folded by: of time, in milliseconds, and the bounds of what is taken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from streams.core.limits import Limits
 from streams.core.window import check_pane
 
 
@@ -15,6 +16,7 @@ class Rules:
     pane_ms: int = 60_000
     disorder_ms: int = 120_000
     skew_ms: int = 300_000
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         check_pane(self.pane_ms)

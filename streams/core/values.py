@@ -22,7 +22,8 @@ class RecordBatch:
     """One Kafka record batch: the messages of consecutive offsets with the append time that they share.
 
     `offsets` is given only where the batch has gaps (compacted or aborted messages left out, or a
-    batch without messages); `next_offset` is the first offset after the batch, gaps included.
+    batch without messages); `next_offset` is the first offset after the batch, gaps included. `keys` are
+    those of the messages; without them none has one.
     """
 
     base_offset: int
@@ -30,6 +31,7 @@ class RecordBatch:
     append_ms: int
     values: Sequence[bytes | None]
     offsets: Sequence[int] | None = None
+    keys: Sequence[bytes | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,21 @@ class PackedBatches:
     data: bytes
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Messages of the log that can't be read, or not within bounds: all of them together are one refusal.
+
+    They are the offsets from `base_offset` to before `next_offset`; `raw` are their bytes, as far as they are
+    kept, and `reason` is a sentence for whoever reads the dead letter.
+    """
+
+    base_offset: int
+    next_offset: int
+    append_ms: int
+    reason: str
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from typing import Any
 from schemas.codec import Bundle
 from schemas.event import Event
 from schemas.fields import Kind, field_rules
+from streams.core.message import Message
 from streams.core.pane import Pane, id_hash
 from streams.core.partition import NO_PANE, PartitionState
 from streams.core.records import CorruptBatch, pack
 from streams.core.rules import Rules
-from streams.core.values import ClosedPane, PackedBatches, Position, Progress, RecordBatch, Rows
+from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
 from streams.core.window import pane_start
 from streams.native.library import CORRUPT, HANDED_OVER, LATE, TOO_EARLY, Library, Shared
 from streams.native.rows import take_rows
@@ -75,8 +76,11 @@ class NativePartitionState(PartitionState):
         """Bytes that fold.c holds for open panes and what waits."""
         return int(self._shared.bytes)
 
-    def fold(self, batch: RecordBatch | PackedBatches) -> None:
+    def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
         """Fold the messages of these batches that have not been folded yet; raises CorruptBatch."""
+        if isinstance(batch, Unread):
+            self._pass_over(batch)
+            return
         batches = pack(batch) if isinstance(batch, RecordBatch) else batch
         if self.replaying:
             self._fold_packed(self._stored.next_offset, batches)
@@ -101,18 +105,20 @@ class NativePartitionState(PartitionState):
         """Decode and fold the message that fold.c is not sure of."""
         self.handed_over += 1
         shared = self._shared
-        offset, at, size, first = shared.offset, shared.value_at, shared.value_size, shared.item
-        append_ms = shared.append_ms
-        value = None if size < 0 else data[at : at + size]
-        decoded = self._codec.decode(value)
+        key, value = (
+            None if size < 0 else data[at : at + size]
+            for at, size in ((shared.key_at, shared.key_size), (shared.value_at, shared.value_size))
+        )
+        message = Message(shared.offset, shared.append_ms, key, value)
+        first, decoded = shared.item, self._codec.decode(value)
         if not isinstance(decoded, Bundle):
-            self._fold_event(decoded, (offset, 0), append_ms, value)
+            self._fold_event(decoded, 0, message)
             return
         # of a bundle that is valid throughout, fold.c may have folded the first items
         rest = [(index, event) for index, event in decoded.events if index >= first]
-        self._fold_bundle(Bundle(rest, decoded.refusals), offset, append_ms, value)
+        self._fold_bundle(Bundle(rest, decoded.refusals), message)
 
-    def _fold_event(self, event: Event, position: Position, append_ms: int, value: bytes | None) -> Pane:
+    def _fold_event(self, event: Event, index: int, message: Message) -> Pane:
         present, numbers, texts = 0, [0] * (self._numbers.size // 8), b""
         for i, name, kind in self._used:
             held = getattr(event, name)
@@ -129,12 +135,13 @@ class NativePartitionState(PartitionState):
                 # of a number without bounds the thousandths may be infinite
                 numbers[i] = round(max(-MOST, min(MOST, number)))
         packed, seen = self._numbers.pack(*numbers), id_hash(event.event_id)
-        how = self._library.add(self._state, position[0], append_ms, seen, present, packed, texts)
+        offset, append_ms = message.offset, message.append_ms
+        how = self._library.add(self._state, offset, append_ms, seen, present, packed, texts)
         if how == TOO_EARLY:
-            self._refuse_ahead(event.occurred_at, position, append_ms, value)
+            self._refuse_ahead(event.occurred_at, index, message)
         elif how == LATE:
             start_ms = pane_start(event.occurred_at, self._rules.pane_ms)
-            self._add_late(event, start_ms, position, append_ms)
+            self._add_late(event, start_ms, index, message)
         return NO_PANE
 
     def _close_panes(self) -> None:

@@ -4,10 +4,6 @@
 #include "log.h"
 #include "panes.h"
 
-typedef struct {
-    int64_t delta, value_at, value_size, next;
-} record;
-
 static bool read_varint(const uint8_t *data, int64_t size, int64_t *at, int64_t *value) {
     uint64_t v = 0;
     for (int shift = 0; shift < 64; shift += 7) {
@@ -23,13 +19,15 @@ static bool read_varint(const uint8_t *data, int64_t size, int64_t *at, int64_t 
 }
 
 static bool read_record(const uint8_t *data, int64_t size, int64_t at, record *r) {
-    int64_t length, skipped, key_size;
+    int64_t length, skipped;
     if (!read_varint(data, size, &at, &length) || length < 1 || length > size - at) return false;
     r->next = at + length;
     at++; /* attributes */
     if (!read_varint(data, r->next, &at, &skipped) || !read_varint(data, r->next, &at, &r->delta)) return false;
-    if (!read_varint(data, r->next, &at, &key_size) || key_size > r->next - at) return false;
-    if (key_size > 0) at += key_size;
+    if (!read_varint(data, r->next, &at, &r->key_size) || r->key_size > r->next - at) return false;
+    r->key_at = at;
+    if (r->key_size < 0) r->key_size = -1;
+    else at += r->key_size;
     if (!read_varint(data, r->next, &at, &r->value_size) || r->value_size > r->next - at) return false;
     r->value_at = at;
     if (r->value_size < 0) r->value_size = -1;
@@ -68,6 +66,8 @@ static int hand_over(state *s, const batch *b, const record *r, int64_t offset, 
     shared *h = &s->shared;
     h->offset = offset;
     h->append_ms = b->append_ms;
+    h->key_at = r->key_at;
+    h->key_size = r->key_size;
     h->value_at = r->value_at;
     h->value_size = r->value_size;
     h->item = item;
@@ -126,9 +126,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
                 if (!sure) break;
                 ask_for_places(s, e);
                 e->offset = offset;
-                e->value_at = r.value_at;
-                e->value_size = r.value_size;
-                e->next = r.next;
+                e->from = r;
                 numbers[n++] = index;
             }
             at = r.next;
@@ -138,8 +136,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
         for (size_t i = 0; i < n; i++) {
             const event *e = event_at(s, s->ahead, i);
             if (UNLIKELY(apply(s, e, b->append_ms) != FOLDED)) {
-                record again = {.value_at = e->value_at, .value_size = e->value_size, .next = e->next};
-                return hand_over(s, b, &again, e->offset, numbers[i], 0);
+                return hand_over(s, b, &e->from, e->offset, numbers[i], 0);
             }
         }
         if (!ok) {

@@ -82,7 +82,7 @@ typedef struct {
     int64_t folded, duplicates;
     int64_t waiting, closed, closed_ids, panes;
     int64_t batch, at, index; /* where the fold stands: the batch's first byte, then byte (0: its first record), record */
-    int64_t offset, append_ms, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
+    int64_t offset, append_ms, key_at, key_size, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
     int64_t bytes;            /* memory held */
 } shared;
 
@@ -94,6 +94,11 @@ typedef struct {
     int64_t length; /* of text, in bytes */
 } slot;
 
+/* Where a message stands in the data; sizes of -1 are nulls. */
+typedef struct {
+    int64_t delta, key_at, key_size, value_at, value_size, next;
+} record;
+
 /*
  * A scanned event. Behind the slots: its row's key, a byte for each dimension, the number of its text among the
  * dimension's words; then of each text that is SPELLED its length in two bytes, and itself.
@@ -101,7 +106,8 @@ typedef struct {
 typedef struct {
     uint64_t present; /* fields that are there, as bits */
     uint64_t id;
-    int64_t offset, next, value_at, value_size;
+    int64_t offset;
+    record from;
     uint32_t tag, key_size; /* of the key; the tag is its hash */
     uint8_t *key;           /* padded with zeros to whole words */
     struct row *guess;      /* where its row most likely is; only to be asked for ahead */

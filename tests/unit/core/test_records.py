@@ -28,7 +28,7 @@ QR = load_streams()["qr"]
 def test_between(offsets: Sequence[int] | None, start: int, end: int, wanted: list[int]) -> None:
     """Each message keeps its offset."""
     values = [str(o).encode() for o in offsets or (10, 11, 12)]
-    found, kept = between(RecordBatch(10, 17, 0, values, offsets), start, end)
+    found, _, kept = between(RecordBatch(10, 17, 0, values, offsets), start, end)
     assert list(found) == wanted
     assert list(kept) == [str(o).encode() for o in wanted]
 

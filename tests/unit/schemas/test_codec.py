@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from schemas.camera import CameraEvent
-from schemas.codec import Bundle, Codec, Refusal, element
+from schemas.codec import Bundle, Codec, Refusal, raw_events
 from schemas.qr import QrReport
 from schemas.service import ServiceEvent
 
@@ -234,8 +234,8 @@ def test_an_encoded_event_is_decoded_as_itself() -> None:
 
 def test_the_bytes_of_one_event_of_a_message() -> None:
     """A dead letter of a bundle holds its element only."""
-    assert element(message(), 0) == message()
-    assert element(b" [ 1,\n" + message() + b" ]", 1) == message()
+    assert raw_events(message())[0] == message()
+    assert raw_events(b" [ 1,\n" + message() + b" ]")[1] == message()
 
 
 def test_an_event_must_be_flat() -> None:
