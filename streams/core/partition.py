@@ -6,13 +6,14 @@ Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
 """
 
 from dataclasses import replace
+from heapq import heappop, heappush
 from operator import itemgetter
 
 from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
 from streams.core.aggregate import GATHERED, Key, Plan, Total
 from streams.core.message import Message
-from streams.core.pane import Pane, id_hash
+from streams.core.pane import KEPT_ROW_BYTES, Pane, held_bytes, id_hash, kept_bytes
 from streams.core.records import between, unpack
 from streams.core.rules import Rules, watermark
 from streams.core.values import (
@@ -44,17 +45,19 @@ class PartitionState:
     `next_offset` the log only rebuilds the panes that were open there; from then on everything counts.
     """
 
-    # about what a waiting row weighs in memory
-    row_bytes = 500
+    # about what a waiting row weighs once it is captured, beside what its pane holds
+    row_bytes = 400
 
     def __init__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> None:
         self._spec, self._rules, self._stored, self._reported = spec, rules, progress, progress
-        self._codec: Codec[Event] = Codec(spec.event)
+        self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
         self._plan = Plan(spec)
         self._panes: dict[int, Pane] = {}
+        self._starts: list[int] = []  # of the open panes, as a heap: the first on top
         self._close_at_ms = NEVER_MS
         self._waiting: list[tuple[Pane, Key, Total]] = []
         self._closed: list[ClosedPane] = []
+        self._kept = self._captured = 0
         self._late: list[LateEvent] = []
         self._dead: list[DeadLetter] = []
         self._dead_bytes = 0
@@ -80,8 +83,14 @@ class PartitionState:
         """About how many bytes wait to be flushed, the bound of back-pressure; 0 while nothing can be."""
         if self.replaying:
             return 0
-        events, rows, ids = len(self._late) + len(self._dead), self._rows_waiting(), self._ids_waiting()
-        return rows * self.row_bytes + events * EVENT_BYTES + self._dead_bytes + ids * 8
+        events, rows = len(self._late) + len(self._dead), self._rows_waiting()
+        return self._kept_bytes() + rows * self.row_bytes + events * EVENT_BYTES + self._dead_bytes
+
+    @property
+    def open_bytes(self) -> int:
+        """About how many bytes the open panes hold, their rows that wait to be flushed among them."""
+        events = min(self.folded - self._captured, len(self._waiting) * GATHERED)
+        return sum(map(held_bytes, self._panes.values())) + events * EVENT_BYTES
 
     @property
     def progress(self) -> Progress:
@@ -138,8 +147,9 @@ class PartitionState:
     def _rows_waiting(self) -> int:
         return len(self._waiting)
 
-    def _ids_waiting(self) -> int:
-        return sum(len(pane.ids) for pane in self._closed)
+    def _kept_bytes(self) -> int:
+        """What closed panes hold until they are flushed."""
+        return self._kept
 
     def _first_offset(self) -> int:
         """The first offset of any open pane; the position when none is."""
@@ -151,7 +161,7 @@ class PartitionState:
         rows = Rows.of(self._row(pane.start_ms, key, total, 0) for pane, key, total in self._waiting)
         for _, _, total in self._waiting:
             total.waiting = False
-        self._waiting, self._closed = [], []
+        self._waiting, self._closed, self._kept, self._captured = [], [], 0, self.folded
         return rows, closed
 
     def _forget_what_is_stored(self) -> None:
@@ -230,6 +240,7 @@ class PartitionState:
         if end_ms <= self.watermark_ms:
             return NO_PANE
         pane = self._panes[start_ms] = Pane(start_ms, end_ms, offset)
+        heappush(self._starts, start_ms)
         return pane
 
     def _count_in(self, pane: Pane, event: Event, offset: int) -> None:
@@ -280,14 +291,22 @@ class PartitionState:
 
     def _close_panes(self) -> None:
         """Close the panes that the watermark has passed, and note when the next one closes."""
-        now_ms = self.watermark_ms
-        for start_ms in [s for s, pane in self._panes.items() if pane.end_ms <= now_ms]:
-            pane = self._panes.pop(start_ms)
-            if self._spec.dedupe:
-                self._closed.append(pane.closed())
-        first_end_ms = min((pane.end_ms for pane in self._panes.values()), default=NEVER_MS)
+        starts, now_ms, pane_ms = self._starts, self.watermark_ms, self._rules.pane_ms
+        while starts and starts[0] + pane_ms <= now_ms:
+            self._close(self._panes.pop(heappop(starts)))
+        first_end_ms = starts[0] + pane_ms if starts else NEVER_MS
         close_at_ms = first_end_ms + self._rules.disorder_ms
         self._close_at_ms = close_at_ms if close_at_ms <= self.max_append_ms else NEVER_MS
+
+    def _close(self, pane: Pane) -> None:
+        """Keep of a pane its ids, and the rows that wait without the events that gathered."""
+        if self._spec.dedupe:
+            self._closed.append(pane.closed())
+        waiting = [total for total in pane.rows.values() if total.waiting]
+        for total in waiting:
+            self._plan.gather(total)
+        self._kept += kept_bytes(pane) + len(waiting) * KEPT_ROW_BYTES
+        pane.forget()
 
     def _row(self, start_ms: int, key: Key, total: Total, late_id: int) -> Row:
         version = version_of(self._stored.epoch, total.offset)

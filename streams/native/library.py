@@ -18,7 +18,8 @@ class Shared(Structure):
         for name in (
             "position", "end", "replaying", "watermark_ms", "max_event_ms", "max_append_ms",
             "folded", "duplicates", "waiting", "closed", "closed_ids", "panes", "batch", "at", "index",
-            "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item", "bytes",
+            "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item", "bytes", "kept",
+            "flush",
         )
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """A stream's definition as the tables that fold.c reads; the ctypes structures mirror those there."""
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_uint64
@@ -68,7 +69,8 @@ class StreamTable(Structure):
         ("fields", POINTER(FieldTable)), ("conditions", POINTER(ConditionTable)),
         ("measures", POINTER(MeasureTable)), ("dimensions", POINTER(c_int32)), ("orders", POINTER(c_int32)),
         ("bounds", POINTER(c_int64)), ("representatives", POINTER(c_int64)),
-        ("pane_ms", c_int64), ("disorder_ms", c_int64), ("skew_ms", c_int64), ("seed", c_uint64),
+        ("pane_ms", c_int64), ("disorder_ms", c_int64), ("skew_ms", c_int64), ("bundle_events", c_int64),
+        ("seed", c_uint64),
         ("n_fields", c_int32), ("n_conditions", c_int32), ("n_measures", c_int32), ("n_dimensions", c_int32),
         ("n_orders", c_int32), ("n_bounds", c_int32),
         ("id_field", c_int32), ("time_field", c_int32), ("dedupe", c_int32),
@@ -92,7 +94,7 @@ def stream_table(spec: StreamSpec, rules: Rules) -> StreamTable:
         bounds=_array(c_int64, UPPER_BOUNDS),
         representatives=_array(c_int64, REPRESENTATIVES),
         pane_ms=rules.pane_ms, disorder_ms=rules.disorder_ms, skew_ms=rules.skew_ms,
-        seed=int.from_bytes(os.urandom(8)),
+        bundle_events=rules.limits.bundle_events, seed=int.from_bytes(os.urandom(8)),
         n_fields=len(fields), n_conditions=len(conditions), n_measures=len(spec.measures),
         n_dimensions=len(spec.dimensions), n_orders=len(orders) // 2, n_bounds=len(UPPER_BOUNDS),
         id_field=at["event_id"], time_field=at["occurred_at"], dedupe=spec.dedupe,
@@ -105,10 +107,33 @@ def check(spec: StreamSpec, fields: Sequence[FieldRule]) -> None:
         raise Unsupported(f"stream {spec.name}: more than {MOST_FIELDS} fields")
     if spec.event.check is not Event.check:
         raise Unsupported(f"stream {spec.name}: {spec.event.__name__} has a check of its own")
+    for text in _told_to_c(spec, fields):
+        if "\0" in text or not _can_be_sent(text) or len(text) > LONGEST_TEXT:
+            raise Unsupported(f"stream {spec.name}: {text[:40]!a} is no text that fold.c can be told")
+    for rule in fields:
+        if not _stands_as_it_is(rule.name):
+            raise Unsupported(f"stream {spec.name}: in JSON the name {rule.name!a} has escapes")
     rule_of = {rule.name: rule for rule in fields}
     for name, whether, what in _needs(spec):
         if not whether(rule_of[name]):
             raise Unsupported(f"stream {spec.name}: the field {name} must be {what}")
+
+
+def _told_to_c(spec: StreamSpec, fields: Sequence[FieldRule]) -> Iterator[str]:
+    """Texts of a definition that events are compared with, or have without saying so."""
+    yield from (rule.default for rule in fields if isinstance(rule.default, str))
+    conditions = (c for measure in spec.measures for c in _conditions_of(measure))
+    yield from (c.value for c in conditions if isinstance(c, Is))
+
+
+def _can_be_sent(text: str) -> bool:
+    """Whether UTF-8 has it: half of a surrogate pair is in no message."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _stands_as_it_is(text: str) -> bool:
+    """Whether JSON's plainest way to write a text is its own bytes; any other way is Python's to read."""
+    return _can_be_sent(text) and json.dumps(text, ensure_ascii=False) == f'"{text}"'
 
 
 Need = tuple[str, Callable[[FieldRule], bool], str]
@@ -175,7 +200,7 @@ def _is_instant(rule: FieldRule) -> bool:
 def _is_text(rule: FieldRule) -> bool:
     if rule.kind is Kind.TEXT:
         return rule.low >= 1 and rule.high <= LONGEST_TEXT and rule.default != ""
-    return rule.kind is Kind.LITERAL and "" not in rule.choices
+    return rule.kind is Kind.LITERAL and all(0 < len(c) <= LONGEST_TEXT for c in rule.choices)
 
 
 def _is_whole(rule: FieldRule) -> bool:
@@ -204,10 +229,11 @@ def _field(rule: FieldRule, measured: bool) -> FieldTable:
         text = rule.default.encode()
     elif rule.default is not None:
         number = round(rule.default * 1000) if rule.kind is Kind.NUMBER else int(rule.default)
-    real = rule.kind is Kind.NUMBER
+    real, choices = rule.kind is Kind.NUMBER, [c for c in rule.choices if _stands_as_it_is(c)]
+    high = max(map(len, rule.choices), default=0) if rule.kind is Kind.LITERAL else rule.high
     return FieldTable(
-        name=rule.name.encode(), values="".join(f"{c}\n" for c in rule.choices).encode(), default_text=text,
-        default_number=number, low=0 if real else int(rule.low), high=0 if real else int(rule.high),
+        name=rule.name.encode(), values="".join(f"{c}\n" for c in choices).encode(), default_text=text,
+        default_number=number, low=0 if real else int(rule.low), high=0 if real else int(high),
         real_low=rule.low, real_high=rule.high, kind=rule.kind,
         flags=REQUIRED * rule.required | NULLABLE * rule.nullable | DEFAULT * (rule.default is not None)
         | MEASURED * measured,

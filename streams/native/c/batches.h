@@ -42,13 +42,14 @@ static bool scan_message(state *s, const uint8_t *data, int64_t size, const reco
     return p && spaces(p, end) == end;
 }
 
-/* The events of a JSON array, all of them valid, in s->bundle; -1: not sure. */
+/* The events of a JSON array, all of them valid and not too many, in s->bundle; -1: not sure. */
 static int64_t scan_bundle(state *s, const uint8_t *data, int64_t size, const record *r) {
     text end = data + r->value_at + r->value_size, p = spaces(data + r->value_at, end);
     if (p >= end || *p != '[') return -1;
     size_t n = 0;
     do {
-        s->bundle = grown(s->bundle, &s->bundle_room, n + 1, s->event_size);
+        if ((int64_t)n == s->bundle_events) return -1;
+        s->bundle = grown(s, NULL, s->bundle, &s->bundle_room, n + 1, 16, s->event_size);
         p = scan_event(s, spaces(p + 1, end), end, data + size, event_at(s, s->bundle, n++));
         if (!p) return -1;
         p = spaces(p, end);
@@ -58,6 +59,11 @@ static int64_t scan_bundle(state *s, const uint8_t *data, int64_t size, const re
         e->key = key_of(s, e);
     }
     return p < end && *p == ']' && spaces(p + 1, end) == end ? (int64_t)n : -1;
+}
+
+static void forget_bundle(state *s) {
+    s->bundle = given_back(s, NULL, s->bundle, s->bundle_room * s->event_size);
+    s->bundle_room = 0;
 }
 
 enum { DONE = 0, HANDED_OVER = 1, CORRUPT = 2 };
@@ -134,7 +140,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
         }
         ask_for_rows(s, n);
         for (size_t i = 0; i < n; i++) {
-            const event *e = event_at(s, s->ahead, i);
+            event *e = event_at(s, s->ahead, i);
             if (UNLIKELY(apply(s, e, b->append_ms) != FOLDED)) {
                 return hand_over(s, b, &e->from, e->offset, numbers[i], 0);
             }
@@ -146,12 +152,14 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
         if (!sure) {
             int64_t offset = b->base_offset + r.delta;
             int64_t events = r.value_size > 0 ? scan_bundle(s, data, size, &r) : -1;
-            if (events < 0) return hand_over(s, b, &r, offset, index, 0);
-            for (int64_t i = 0; i < events; i++) {
-                event *e = event_at(s, s->bundle, (size_t)i);
+            int64_t folded = 0;
+            for (; folded < events; folded++) {
+                event *e = event_at(s, s->bundle, (size_t)folded);
                 e->offset = offset;
-                if (apply(s, e, b->append_ms) != FOLDED) return hand_over(s, b, &r, offset, index, i);
+                if (apply(s, e, b->append_ms) != FOLDED) break;
             }
+            if (s->bundle_room > BUNDLE_KEPT) forget_bundle(s);
+            if (folded != events) return hand_over(s, b, &r, offset, index, events < 0 ? 0 : folded);
             at = r.next;
             index++;
         }
@@ -202,7 +210,7 @@ EXPORT int songlo_add(state *s, int64_t offset, int64_t append_ms, uint64_t id, 
             e->slots[i].number = numbers[i];
         }
     }
-    make_key(s, e, false);
+    make_key(s, e, s->alternate, false);
     int how = apply(s, e, append_ms);
     if (how == LATE) advance(s, e->slots[s->time_field].number, append_ms);
     return how;
