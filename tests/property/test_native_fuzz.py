@@ -11,7 +11,8 @@ import pytest
 
 from schemas.jsonschema import examples
 from streams.core.partition import PartitionState
-from streams.core.records import HEADER, CorruptBatch, pack
+from streams.core.framing import CorruptBatch
+from streams.core.records import HEADER, pack
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress, RecordBatch
 from streams.native.build import FLAGS, SOURCE

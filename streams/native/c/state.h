@@ -82,6 +82,7 @@ typedef struct {
     int64_t folded, duplicates;
     int64_t waiting, closed, closed_ids, panes;
     int64_t batch, at, index; /* where the fold stands: the batch's first byte, then byte (0: its first record), record */
+    int64_t delta;            /* the offset of the record before that one, from the batch's on; -1: there is none */
     int64_t offset, append_ms, key_at, key_size, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
     int64_t bytes;            /* memory held */
 } shared;

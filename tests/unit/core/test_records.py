@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from streams.core.records import CorruptBatch, between, pack, unpack
+from streams.core.framing import CorruptBatch, unpack
+from streams.core.limits import Limits
+from streams.core.records import between, pack
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress, RecordBatch
 from streams.registry import load_streams

@@ -8,7 +8,8 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from streams.core.records import unpack
+from streams.core.framing import unpack
+from streams.core.limits import Limits
 from streams.core.values import PackedBatches
 from streams.delivery import whole as whole_records
 from streams.delivery.unpack import BatchRecords
