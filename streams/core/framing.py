@@ -67,7 +67,7 @@ def unpack(batches: PackedBatches, limits: Limits) -> Iterator[RecordBatch | Unr
     at, before = batches.start, 0
     while at < batches.end:
         header = read_header(batches, at)
-        if header.base < before:
+        if header.base < before or header.base + header.last >= batches.next_offset:
             raise CorruptBatch(batches, at)
         before, at = header.base + header.last + 1, header.end
         yield from _records(batches, header, limits)

@@ -112,8 +112,9 @@ class PartitionState:
             self._pass_over(batch)
             return
         if isinstance(batch, PackedBatches):
-            for each in unpack(batch, self._rules.limits):
-                self.fold(each)
+            pieces = unpack(batch, self._rules.limits)
+            while self.position < batch.next_offset and (piece := next(pieces, None)):
+                self.fold(piece)
             return
         if self.replaying:
             self._fold_until(self._stored.next_offset, batch)

@@ -1,6 +1,6 @@
 """A compressed batch is unpacked just before it is folded, up to a bound: a few kB may unpack to gigabytes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import cramjam
 
@@ -74,25 +74,29 @@ def decompress(codec: int, data: memoryview, most: int) -> tuple[memoryview, boo
 
 def _snappy(data: memoryview, most: int) -> tuple[memoryview, bool]:
     """Blocks one by one; one that claims to unpack to too much is left out, since none comes out in part."""
-    if bytes(data[: len(XERIAL)]) != XERIAL:
-        return _snappy_blocks([data], most)
-    return _snappy_blocks(_blocks(data), most)
-
-
-def _snappy_blocks(blocks: Iterable[memoryview], most: int) -> tuple[memoryview, bool]:
-    unpacked = bytearray()
-    for block in blocks:
-        try:
-            if len(unpacked) + cramjam.snappy.decompress_raw_len(block) > most:
-                # a byte that no record can end with, so that the cut is met
-                return memoryview(unpacked + b"\x80"), True
-            unpacked += cramjam.snappy.decompress_raw(block)
-        except cramjam.DecompressionError as error:
-            raise Damaged(f"{error}") from error
-    return memoryview(unpacked), False
+    try:
+        size, more = 0, False
+        for block in _blocks(data):
+            claimed = cramjam.snappy.decompress_raw_len(block)
+            if more := size + claimed > most:
+                break
+            size += claimed
+        # behind what is cut a byte that no record can end with, so that the cut is met
+        unpacked, at = memoryview(bytearray(b"\x80") * (size + more)), 0
+        for block in _blocks(data):
+            if at == size:
+                break
+            at += cramjam.snappy.decompress_raw_into(block, unpacked[at:size])
+    except cramjam.DecompressionError as error:
+        raise Damaged(f"{error}") from error
+    return unpacked, more
 
 
 def _blocks(data: memoryview) -> Iterator[memoryview]:
+    """The blocks of Java's frames, or all of it as one."""
+    if bytes(data[: len(XERIAL)]) != XERIAL:
+        yield data
+        return
     at = 0
     while at < len(data):
         if bytes(data[at : at + len(XERIAL)]) == XERIAL:

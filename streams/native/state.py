@@ -93,7 +93,7 @@ class NativePartitionState(PartitionState):
         shared, end = self._shared, min(end, batches.next_offset)
         if end <= shared.position:
             return
-        shared.end, shared.replaying = end, self.replaying
+        shared.end, shared.limit, shared.replaying = end, batches.next_offset, self.replaying
         shared.batch, shared.at, shared.index = batches.start, 0, 0
         fold, state, data, stop = self._library.fold, self._state, batches.data, batches.end
         while how := fold(state, data, stop):

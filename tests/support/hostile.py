@@ -3,7 +3,7 @@
 import gzip
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cramjam
 from crc32c import crc32c
@@ -132,3 +132,34 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
             raise ConnectionError("the broker closed the connection")
         read += more
     return read
+
+
+def bomb(codec: int, size: int, *, where: str = "value", filler: bytes = b" ") -> bytes:
+    """The compressed records of a batch of one, whose value, key or header has `size` bytes of filler."""
+    before = {
+        "value": NO_RECORD_TIME + b"\0\1" + varint(size),
+        "key": NO_RECORD_TIME + b"\0" + varint(size),
+        "header": NO_RECORD_TIME + b"\0\1\1" + varint(1) + varint(1) + b"h" + varint(size),
+    }[where]
+    behind = {"value": b"\0", "key": b"\1\0", "header": b""}[where]
+    body = 1 + len(before) + size + len(behind)
+    head = varint(body) + b"\0" + before
+    whole, rest = divmod(size, 1 << 20)
+    return streamed(codec, [head, *[filler * (1 << 20)] * whole, filler * rest, behind])
+
+
+def streamed(codec: int, pieces: Iterable[bytes]) -> bytes:
+    """Pieces compressed one after the other, so that their whole need not be there."""
+    if codec == SNAPPY:
+        blocks = [bytes(cramjam.snappy.compress_raw(piece)) for piece in pieces]
+        return xerial(b"") + b"".join(struct.pack(">i", len(each)) + each for each in blocks)
+    compressor = {
+        GZIP: lambda: cramjam.gzip.Compressor(level=6),
+        LZ4: lambda: cramjam.lz4.Compressor(level=1, content_checksum=False, block_linked=False),
+        ZSTD: lambda: cramjam.zstd.Compressor(level=3),
+    }[codec]()
+    packed = bytearray()
+    for piece in pieces:
+        compressor.compress(piece)
+        packed += bytes(compressor.flush())
+    return bytes(packed + bytes(compressor.finish()))

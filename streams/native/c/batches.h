@@ -189,7 +189,7 @@ EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
     int64_t before = 0;
     while (h->batch < size && h->position < h->end) {
         batch b;
-        if (!read_batch(data, size, h->batch, &b) || b.base_offset < before) return CORRUPT;
+        if (!read_batch(data, size, h->batch, &b) || b.base_offset < before || b.next_offset > h->limit) return CORRUPT;
         before = b.next_offset;
         if (b.next_offset > h->position) {
             int how = fold_records(s, data, size, &b);

@@ -77,6 +77,7 @@ typedef struct {
 /* What Python reads and sets without a call; the first part of the state. */
 typedef struct {
     int64_t position, end;   /* fold offsets from here up to, not including, the end */
+    int64_t limit;           /* the offset behind the last batch */
     int64_t replaying;       /* the watermark stands still, and late events are stored already */
     int64_t watermark_ms, max_event_ms, max_append_ms;
     int64_t folded, duplicates;
