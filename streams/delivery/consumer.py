@@ -66,7 +66,8 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
         """Nothing is fetched before the subscription, so the fetcher is changed in time."""
         await super().on_start()
         consumer = self._ensure_consumer()
-        install(consumer._fetcher, self.transport.delivery.engine)  # noqa: SLF001 - aiokafka has no setting
+        delivery = self.transport.delivery
+        install(consumer._fetcher, delivery.engine, delivery.config.unpack_bytes)  # noqa: SLF001 - no setting
         read_in_place(consumer._client)  # noqa: SLF001 - as above
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
