@@ -4,11 +4,15 @@ from pathlib import Path
 
 from infra.setup.progress import Progress, SetupError
 from infra.setup.tools import install_compiler
-from streams.native.build import BuildError, NoCompilerError, build
+from streams.native.build import BuildError, NoCompilerError, NotBuiltError, build, find
 
 
 def require_fold(folder: Path, progress: Progress) -> Path | None:
-    """The compiled fold in `folder`; None, and a line that says why, when it can't be built."""
+    """The compiled fold of the package, else of `folder`; None, and why in a line, when it can't be built."""
+    try:
+        return find(folder)
+    except NotBuiltError:
+        pass
     try:
         try:
             return build(folder)
