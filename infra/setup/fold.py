@@ -1,5 +1,6 @@
 """The compiled fold: built where a C compiler can be had; without it workers fold in Python."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from infra.setup.progress import Progress, SetupError
@@ -9,10 +10,8 @@ from streams.native.build import BuildError, NoCompilerError, NotBuiltError, bui
 
 def require_fold(folder: Path, progress: Progress) -> Path | None:
     """The compiled fold of the package, else of `folder`; None, and why in a line, when it can't be built."""
-    try:
+    with suppress(NotBuiltError):
         return find(folder)
-    except NotBuiltError:
-        pass
     try:
         try:
             return build(folder)
@@ -22,3 +21,9 @@ def require_fold(folder: Path, progress: Progress) -> Path | None:
     except (BuildError, SetupError) as e:
         progress.say(f"Workers will fold in Python, at several times the CPU: {e}")
         return None
+
+
+def build_where_possible(folder: Path) -> None:
+    """The same without a word and without installing a compiler: a worker that finds no library says so."""
+    with suppress(BuildError):
+        build(folder)
