@@ -10,6 +10,8 @@ from typing import Any
 
 # the answer of songlo_layout is a tenth of this
 ROOM = 1 << 16
+# of the differences, so many are named
+TOLD = 3
 
 
 class LayoutError(Exception):
@@ -28,8 +30,8 @@ def check_layout(
         if here != there:
             differences.append(f"{name} is {here} to Python, {there} to it")
     if differences:
-        more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
-        raise LayoutError(f"{differences[0]}{more}")
+        more = f"; and {len(differences) - TOLD} more" if len(differences) > TOLD else ""
+        raise LayoutError("; ".join(differences[:TOLD]) + more)
 
 
 def _told_by(dll: Any) -> tuple[str, dict[str, str]]:
