@@ -40,7 +40,7 @@ def compiled(folder: Path, *change: str) -> tuple[Path, Path]:
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        (("int64_t folded, duplicates;", "int64_t duplicates, folded;"), "shared.duplicates is .* at 48 to"),
+        (("int64_t folded, duplicates;", "int64_t duplicates, folded;"), r"shared.duplicates is .* at \d+ to"),
         (("int64_t waiting, closed,", "int64_t other, waiting, closed,"), r"shared is \d+ bytes to Python, "),
         (("int64_t default_number;", "double default_number;"), "default_number is a signed .* a float of 8"),
         (("int32_t kind, flags;", "int64_t kind; int32_t flags;"), "field_rule is 72 bytes to Python, 80"),
@@ -64,7 +64,7 @@ def test_what_only_one_side_knows_differs(tmp_path: Path) -> None:
     class More(Structure):
         _fields_ = (*Shared._fields_, ("more", c_uint64))
 
-    with pytest.raises(LayoutError, match="shared is 192 bytes to Python"):
+    with pytest.raises(LayoutError, match=r"shared is \d+ bytes to Python, "):
         check_layout(dll, version, {**STRUCTURES, "shared": More}, CONSTANTS)
     with pytest.raises(LayoutError, match="MEDIAN is 7 to Python, nothing to it"):
         check_layout(dll, version, STRUCTURES, {**CONSTANTS, "MEDIAN": 7})
