@@ -1,7 +1,7 @@
 /* Making a state from the stream's tables, and freeing it. */
 #pragma once
 
-#include "output.h"
+#include "flushed.h"
 
 /* The text between quotes, and what follows them. */
 static pattern quoted(state *s, const char *chars, size_t size, const char *then) {
