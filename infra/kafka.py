@@ -17,7 +17,7 @@ from kafka import IsolationLevel, KafkaAdminClient, KafkaConsumer, OffsetSpec, T
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
-from infra.batches import check_batches
+from infra.kafka_batches import check_batches
 from streams.core.values import RecordBatch
 from streams.delivery.decompress import UNPACK_BYTES
 

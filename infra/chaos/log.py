@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
 
-from infra.batches import check_batches
+from infra.kafka_batches import check_batches
 from streams.delivery.decompress import UNPACK_BYTES
 
 Place = tuple[str, int]
