@@ -113,10 +113,10 @@ class NativePartitionState(PartitionState):
                 raise CorruptBatch(batches, shared.batch)
 
     def _pass_over_rest(self, batches: PackedBatches, end: int) -> None:
-        """Refuse what follows in a batch where fold.c found no record; what ends behind `end` has its turn later."""
+        """Refuse the rest of a batch where fold.c found no record; what ends behind `end` is for later."""
         shared, limits = self._shared, self._rules.limits
         header = read_header(batches, shared.batch)
-        for rest in unread(batches, header, shared.index, shared.delta, shared.at, limits):
+        for rest in unread(batches, header, shared.delta, shared.at, limits):
             if rest.next_offset <= end:
                 self._pass_over(rest)
         shared.index, shared.at = header.number, header.end
