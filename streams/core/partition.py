@@ -14,11 +14,11 @@ from streams.core.aggregate import GATHERED, Key, Plan, Total
 from streams.core.message import Message
 from streams.core.pane import Pane, id_hash
 from streams.core.records import between, unpack
+from streams.core.refusals import Refusals
 from streams.core.rules import Rules, watermark
 from streams.core.values import (
     Changes,
     ClosedPane,
-    DeadLetter,
     LateEvent,
     PackedBatches,
     Progress,
@@ -31,7 +31,7 @@ from streams.core.values import (
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
-# what a late event or dead letter weighs in memory, beside a dead letter's bytes
+# what a late event weighs in memory
 EVENT_BYTES = 800
 NEVER_MS = 1 << 62
 NO_PANE = Pane(NEVER_MS, NEVER_MS, 0)
@@ -56,8 +56,7 @@ class PartitionState:
         self._waiting: list[tuple[Pane, Key, Total]] = []
         self._closed: list[ClosedPane] = []
         self._late: list[LateEvent] = []
-        self._dead: list[DeadLetter] = []
-        self._dead_bytes = 0
+        self.refusals = Refusals(spec.key, rules.limits)
         self.position = progress.replay_from
         self.max_event_ms, self.max_append_ms = progress.max_event_ms, progress.max_append_ms
         self._forget_what_is_stored()
@@ -80,8 +79,8 @@ class PartitionState:
         """About how many bytes wait to be flushed, the bound of back-pressure; 0 while nothing can be."""
         if self.replaying:
             return 0
-        events, rows, ids = len(self._late) + len(self._dead), self._rows_waiting(), self._ids_waiting()
-        return rows * self.row_bytes + events * EVENT_BYTES + self._dead_bytes + ids * 8
+        events, rows, ids = len(self._late), self._rows_waiting(), self._ids_waiting()
+        return rows * self.row_bytes + events * EVENT_BYTES + self.refusals.bytes + ids * 8
 
     @property
     def progress(self) -> Progress:
@@ -130,8 +129,8 @@ class PartitionState:
         if self.replaying or (progress == self._reported and not self._rows_waiting()):
             return None
         rows, closed = self._take_waiting()
-        changes = Changes(progress, rows, closed, self._late, self._dead)
-        self._late, self._dead, self._dead_bytes = [], [], 0
+        changes = Changes(progress, rows, closed, self._late, *self.refusals.take())
+        self._late = []
         self._reported = progress
         return changes
 
@@ -156,7 +155,8 @@ class PartitionState:
 
     def _forget_what_is_stored(self) -> None:
         """Of a replayed message only the rows and ids of open panes are news."""
-        self._late, self._dead, self._dead_bytes = [], [], 0
+        self._late = []
+        self.refusals.forget()
         stored = self._stored
         self.folded, self.duplicates, self.late, self.dead = (
             stored.folded, stored.duplicates, stored.late, stored.dead,
@@ -265,12 +265,10 @@ class PartitionState:
         self.late += 1
 
     def _refuse(self, refusal: Refusal, message: Message) -> None:
-        """Refuse one event of a message, or the whole of it."""
-        raw = refusal.raw[: self._rules.limits.letter_bytes]
-        where = message.offset, refusal.index, message.append_ms
-        self._dead.append(DeadLetter(*where, refusal.field, refusal.reason, raw))
-        self._dead_bytes += len(raw)
+        """Refuse one event of a message, or the whole of it; what is replayed is stored already."""
         self.dead += 1
+        if not self.replaying:
+            self.refusals.add(refusal, message)
 
     def _refuse_ahead(self, at_ms: int, index: int, message: Message) -> None:
         """Refuse an event from the future, with its own bytes when it came in a bundle."""

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count, repeat
 
 from streams.core.values import PackedBatches, RecordBatch
 
@@ -38,26 +38,26 @@ def unpack(batches: PackedBatches) -> Iterator[RecordBatch]:
             raise CorruptBatch(batches, at)
         before = base + last + 1
         end, at = at + size, at + HEADER.size
-        values, offsets = list[bytes | None](), list[int]()
+        keys, values, offsets = list[bytes | None](), list[bytes | None](), list[int]()
         for _ in range(records):
             start = at
             try:
-                delta, value, at = _read_record(data, at, end)
+                delta, key, value, at = _read_record(data, at, end)
             except IndexError:
                 raise CorruptBatch(batches, start) from None
             offsets.append(base + delta)
+            keys.append(key)
             values.append(value)
         if at != end:
             raise CorruptBatch(batches, at)
-        yield RecordBatch(base, base + last + 1, append_ms, values, offsets)
+        yield RecordBatch(base, base + last + 1, append_ms, values, offsets, keys)
 
 
 def pack(batch: RecordBatch) -> PackedBatches:
-    """The batch as it would stand in a log, without keys and headers, and with no checksum."""
-    records = bytearray()
-    for offset, value in zip(_offsets(batch), batch.values, strict=False):
-        body = b"\0\0" + _varint(offset - batch.base_offset) + b"\1"
-        body += (b"\1" if value is None else _varint(len(value)) + value) + b"\0"
+    """The batch as it would stand in a log, without headers, and with no checksum."""
+    records, keys = bytearray(), repeat(None) if batch.keys is None else batch.keys
+    for offset, key, value in zip(_offsets(batch), keys, batch.values, strict=False):
+        body = b"\0\0" + _varint(offset - batch.base_offset) + _text(key) + _text(value) + b"\0"
         records += _varint(len(body)) + body
     return framed(batch.base_offset, batch.next_offset, batch.append_ms, len(batch.values), bytes(records))
 
@@ -73,8 +73,12 @@ def _offsets(batch: RecordBatch) -> "count[int] | tuple[int, ...]":
     return count(batch.base_offset) if batch.offsets is None else tuple(batch.offsets)
 
 
-def _read_record(data: bytes, at: int, limit: int) -> tuple[int, bytes | None, int]:
-    """(offset delta, value, where the next record starts); raises IndexError."""
+def _text(text: bytes | None) -> bytes:
+    return b"\1" if text is None else _varint(len(text)) + text
+
+
+def _read_record(data: bytes, at: int, limit: int) -> tuple[int, bytes | None, bytes | None, int]:
+    """(offset delta, key, value, where the next record starts); raises IndexError."""
     length, at = _read_varint(data, at)
     end = at + length
     if length < 1 or end > limit:
@@ -84,10 +88,11 @@ def _read_record(data: bytes, at: int, limit: int) -> tuple[int, bytes | None, i
     if not -MOST_DELTA <= delta < MOST_DELTA:
         raise IndexError
     key_size, at = _read_varint(data, at)
+    key = None if key_size < 0 else data[at : at + key_size]
     size, at = _read_varint(data, at + max(0, key_size))
     if at + max(0, size) > end:
         raise IndexError
-    return delta, None if size < 0 else data[at : at + size], end
+    return delta, key, None if size < 0 else data[at : at + size], end
 
 
 def _read_varint(records: bytes, at: int) -> tuple[int, int]:

@@ -103,16 +103,20 @@ def _unpack_default(raw: Any, wanted: int) -> RecordBatch:
     # offsets ascend within a batch, so as many messages as offsets means that none is missing
     if len(messages) == raw.last_offset_delta + 1:
         skip = max(0, wanted - base)
-        return RecordBatch(base + skip, end, append_ms, [m.value for m in messages[skip:]])
+        kept = messages[skip:]
+        return RecordBatch(base + skip, end, append_ms, [m.value for m in kept], None, [m.key for m in kept])
     kept = [m for m in messages if m.offset >= wanted]
-    return RecordBatch(base, end, append_ms, [m.value for m in kept], [m.offset for m in kept])
+    offsets, keys = [m.offset for m in kept], [m.key for m in kept]
+    return RecordBatch(base, end, append_ms, [m.value for m in kept], offsets, keys)
 
 
 def _unpack_legacy(raw: Any, wanted: int) -> Iterator[RecordBatch]:
     """Message formats 0 and 1: each message has a time of its own."""
     for record in raw:
         if record.offset >= wanted:
-            yield RecordBatch(record.offset, record.offset + 1, record.timestamp, [record.value])
+            yield RecordBatch(
+                record.offset, record.offset + 1, record.timestamp, [record.value], None, [record.key]
+            )
 
 
 def install(target: Any, engine: Engine = PLAIN) -> None:

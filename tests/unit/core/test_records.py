@@ -36,10 +36,10 @@ def test_between(offsets: Sequence[int] | None, start: int, end: int, wanted: li
 def test_packed_batches_come_out_one_by_one() -> None:
     """Of bytes that hold more than what is meant, and a batch that is empty."""
     batches = [
-        RecordBatch(0, 2, 5, [b"a", None], [0, 1]),
-        RecordBatch(2, 9, 6, [b"b"], [7]),
-        RecordBatch(9, 12, 7, [], []),
-        RecordBatch(12, 13, 8, [b""], [12]),
+        RecordBatch(0, 2, 5, [b"a", None], [0, 1], [b"key", None]),
+        RecordBatch(2, 9, 6, [b"b"], [7], [b""]),
+        RecordBatch(9, 12, 7, [], [], []),
+        RecordBatch(12, 13, 8, [b""], [12], [None]),
     ]
     packed = [pack(b).data for b in batches]
     start = len(packed[0])
