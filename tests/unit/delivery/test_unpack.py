@@ -45,15 +45,15 @@ def test_a_batch_comes_out_as_one_object_with_its_append_time() -> None:
     """Two batches of three and two messages are two objects."""
     data = record_batch(10, [b"a", b"b", None]) + record_batch(13, [b"d", b"e"], append_ms=APPEND_MS + 7)
     assert unpacked(data, 10) == [
-        Fetched(10, RecordBatch(10, 13, APPEND_MS, [b"a", b"b", None])),
-        Fetched(13, RecordBatch(13, 15, APPEND_MS + 7, [b"d", b"e"])),
+        Fetched(10, RecordBatch(10, 13, APPEND_MS, [b"a", b"b", None], None, [b"key"] * 3)),
+        Fetched(13, RecordBatch(13, 15, APPEND_MS + 7, [b"d", b"e"], None, [b"key"] * 2)),
     ]
 
 
 def test_a_fetch_may_start_in_the_middle_of_a_batch() -> None:
     """Messages below the position are left out, and the first one keeps its own offset."""
     [fetched] = unpacked(record_batch(10, [b"a", b"b", b"c", b"d"]), 12)
-    assert fetched == Fetched(12, RecordBatch(12, 14, APPEND_MS, [b"c", b"d"]))
+    assert fetched == Fetched(12, RecordBatch(12, 14, APPEND_MS, [b"c", b"d"], None, [b"key"] * 2))
 
 
 def test_a_batch_that_ends_before_the_position_is_skipped() -> None:
