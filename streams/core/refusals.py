@@ -89,7 +89,7 @@ class Refused:
 class Quota:
     """How many letters each source may still have in the present minute of Kafka's append time.
 
-    It holds at most SOURCES counts and two more, whatever comes; a time that goes back is of the present minute.
+    It holds at most SOURCES counts and two more; a time that goes back is of the present minute.
     """
 
     __slots__ = ("_counts", "_letters", "_minute")

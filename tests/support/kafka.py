@@ -109,7 +109,7 @@ def transact(producer: Any, messages: Iterable[Message], partitions: int, *, com
 
 
 def send_anyhow(brokers: str, topic: str, messages: Iterable[tuple[bytes | None, bytes]]) -> None:
-    """Send messages to all partitions in turn, whatever their keys, as a client with a partitioner of its own."""
+    """Send messages to all partitions in turn, whatever their keys."""
     producer = KafkaProducer(
         bootstrap_servers=brokers.split(","),
         linger_ms=20,
