@@ -1,0 +1,49 @@
+/*
+ * fold.c under libFuzzer, in one library that Python loads: Python is the judge of each input, and its decisions
+ * count as coverage beside the edges of the C code.
+ */
+#include "fold.c"
+
+typedef int (*judge)(const uint8_t *data, int64_t size);
+typedef int64_t (*mutator)(uint8_t *data, int64_t size, int64_t most, uint32_t seed);
+
+int LLVMFuzzerRunDriver(int *count, char ***arguments, int (*one)(const uint8_t *data, size_t size));
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
+
+/* one for each feature that the judge met in an input; libFuzzer clears them */
+EXPORT __attribute__((section("__libfuzzer_extra_counters"))) uint8_t songlo_met[4096];
+
+static judge judged;
+static mutator mutated;
+
+static int one(const uint8_t *data, size_t size) { return judged(data, (int64_t)size); }
+
+/* One mutation of five knows what an event is; the others know only bytes. */
+__attribute__((visibility("default"))) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed) {
+    if (mutated && seed % 5 == 0) return (size_t)mutated(data, (int64_t)size, (int64_t)most, seed);
+    return LLVMFuzzerMutate(data, size, most);
+}
+
+/* libFuzzer's main; returns when its time is over, or doesn't. */
+EXPORT int songlo_fuzz(int count, char **arguments, judge by, mutator with) {
+    judged = by;
+    mutated = with;
+    return LLVMFuzzerRunDriver(&count, &arguments, one);
+}
+
+/* As songlo_fold, on memory of just that size, so that one byte too many is seen; and gone at once. */
+EXPORT int songlo_fold_copy(state *s, const uint8_t *data, int64_t size) {
+    uint8_t *copy = must(malloc((size_t)size));
+    memcpy(copy, data, (size_t)size);
+    int how = songlo_fold(s, copy, size);
+    free(copy);
+    return how;
+}
+
+EXPORT int64_t songlo_run_copy(const uint8_t *data, int64_t size, int64_t at, int64_t most, int64_t stops, int64_t *next_offset) {
+    uint8_t *copy = must(malloc((size_t)size + !size));
+    memcpy(copy, data, (size_t)size);
+    int64_t end = songlo_run(copy, size, at, most, stops, next_offset);
+    free(copy);
+    return end;
+}
