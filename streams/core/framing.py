@@ -86,7 +86,7 @@ def _records(batches: PackedBatches, header: Header, limits: Limits) -> Iterator
         if not before < delta <= room + index or (index == last_index and at != end):
             if values:
                 yield _piece(header, first, before, deltas, keys, values)
-            yield from unread(batches, header, index, before, record_at, limits)
+            yield from unread(batches, header, before, record_at, limits)
             return
         if at - start > PIECE_BYTES and values:
             yield _piece(header, first, before, deltas, keys, values)
@@ -96,7 +96,7 @@ def _records(batches: PackedBatches, header: Header, limits: Limits) -> Iterator
         keys.append(key)
         values.append(value)
     if not header.number and at != end:
-        yield from unread(batches, header, 0, -1, at, limits)
+        yield from unread(batches, header, -1, at, limits)
         return
     yield _piece(header, first, header.last, deltas, keys, values)
 
@@ -115,10 +115,8 @@ def _piece(
     return RecordBatch(base, end, header.append_ms, values, gaps, keys)
 
 
-def unread(
-    batches: PackedBatches, header: Header, index: int, before: int, at: int, limits: Limits
-) -> list[Unread]:
-    """What stands for the rest of a batch from record number `index` at byte `at` on.
+def unread(batches: PackedBatches, header: Header, before: int, at: int, limits: Limits) -> list[Unread]:
+    """What stands for the rest of a batch from the record at byte `at` on.
 
     `before` is the offset delta of the record before it, -1 of none. Of a batch that was cut each message
     beyond is one of its own, unless they are too many.
@@ -128,7 +126,9 @@ def unread(
     if not (batches.cut_bytes and _is_cut(batches.data, at, header.end)):
         where = f"offsets {first} to {end - 1} can't be read"
         byte = f"no record at byte {at - header.at} of {header.end - header.at}"
-        reason = f"{where}: {byte}, although the checksum is right: the producer's client writes broken batches"
+        reason = (
+            f"{where}: {byte}, although the checksum is right: the producer's client writes broken batches"
+        )
         return [Unread(first, end, header.append_ms, reason, raw)]
     reason = (
         f"the batch of offsets {header.base} to {end - 1} unpacks to more than {batches.cut_bytes >> 20} MB "
@@ -137,9 +137,7 @@ def unread(
     if header.room or end - first > limits.bundle_events:
         return [Unread(first, end, header.append_ms, reason, raw)]
     raws = [raw, *[b""] * (end - first - 1)]
-    return [
-        Unread(first + i, first + i + 1, header.append_ms, reason, kept) for i, kept in enumerate(raws)
-    ]
+    return [Unread(first + i, first + i + 1, header.append_ms, reason, kept) for i, kept in enumerate(raws)]
 
 
 def _is_cut(data: bytes, at: int, end: int) -> bool:
@@ -188,7 +186,7 @@ def _read_record(data: bytes, at: int, limit: int) -> tuple[int, bytes | None, b
 
 
 def _longer(data: bytes, low: int, at: int) -> tuple[int, int]:
-    """The zigzag of a number whose first byte is `low`, as Kafka's ByteUtils: five bytes, of which 32 bits count."""
+    """A number whose first byte is `low`, as Kafka's ByteUtils: of at most five bytes 32 bits count."""
     byte = data[at]
     if byte < 0x80:
         return low & 0x7F | byte << 7, at + 1

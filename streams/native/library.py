@@ -17,8 +17,8 @@ class Shared(Structure):
         (name, c_int64)
         for name in (
             "position", "end", "limit", "replaying", "watermark_ms", "max_event_ms", "max_append_ms",
-            "folded", "duplicates", "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
-            "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item", "bytes",
+            "folded", "duplicates", "waiting", "closed", "closed_ids", "panes", "batch", "at", "index",
+            "delta", "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item", "bytes",
         )
     )  # fmt: skip
 
