@@ -18,10 +18,10 @@ static mutator mutated;
 
 static int one(const uint8_t *data, size_t size) { return judged(data, (int64_t)size); }
 
-/* One mutation of five knows what an event is; the others know only bytes. */
-__attribute__((visibility("default"))) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed) {
-    if (mutated && seed % 5 == 0) return (size_t)mutated(data, (int64_t)size, (int64_t)most, seed);
-    return LLVMFuzzerMutate(data, size, most);
+/* One mutation of five knows what an event is, if it can; the others know only bytes. */
+EXPORT size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed) {
+    int64_t made = seed % 5 ? -1 : mutated(data, (int64_t)size, (int64_t)most, seed / 5);
+    return made < 0 ? LLVMFuzzerMutate(data, size, most) : (size_t)made;
 }
 
 /* libFuzzer's main; returns when its time is over, or doesn't. */
@@ -38,12 +38,4 @@ EXPORT int songlo_fold_copy(state *s, const uint8_t *data, int64_t size) {
     int how = songlo_fold(s, copy, size);
     free(copy);
     return how;
-}
-
-EXPORT int64_t songlo_run_copy(const uint8_t *data, int64_t size, int64_t at, int64_t most, int64_t stops, int64_t *next_offset) {
-    uint8_t *copy = must(malloc((size_t)size + !size));
-    memcpy(copy, data, (size_t)size);
-    int64_t end = songlo_run(copy, size, at, most, stops, next_offset);
-    free(copy);
-    return end;
 }

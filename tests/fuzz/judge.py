@@ -1,29 +1,32 @@
 """Both folds of a case, side by side: the same decisions and values, or `Differ` says where they part."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 from zlib import crc32
 
 from schemas.codec import Codec
 from schemas.fields import field_rules
 from streams.core.aggregate import Plan
+from streams.core.framing import CorruptBatch
 from streams.core.partition import PartitionState
-from streams.core.records import CorruptBatch
 from streams.core.values import Changes, PackedBatches, Progress, Rows, Unread
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
 from streams.native.tables import StreamTable, stream_table, used_fields
 from tests.fuzz.cases import Case, Step
 
+T = TypeVar("T")
+
 SEED = 0x5EED_0F_5047_1001
 STANDING = (
-    "position", "replaying", "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates", "late", "dead",
+    "position", "replaying", "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates", "late",
+    "dead",
 )  # fmt: skip
 _standing = attrgetter(*STANDING)
 _shape = re.compile(r"\d+").sub
@@ -46,15 +49,27 @@ class Differ(AssertionError):
 @contextmanager
 def made_once() -> Iterator[None]:
     """What a state makes of its stream alone is made once for all cases; ids are placed alike in each run."""
-    tables = lru_cache(maxsize=None)(_seeded)
     with (
-        patch("streams.core.partition.Codec", lru_cache(maxsize=None)(Codec)),
-        patch("streams.core.partition.Plan", lru_cache(maxsize=None)(Plan)),
-        patch("streams.native.state.stream_table", tables),
-        patch("streams.native.state.field_rules", lru_cache(maxsize=None)(field_rules)),
-        patch("streams.native.state.used_fields", lru_cache(maxsize=None)(used_fields)),
+        patch("streams.core.partition.Codec", _made_once(Codec)),
+        patch("streams.core.partition.Plan", _made_once(Plan)),
+        patch("streams.native.state.stream_table", _made_once(_seeded)),
+        patch("streams.native.state.field_rules", _made_once(field_rules)),
+        patch("streams.native.state.used_fields", _made_once(used_fields)),
     ):
         yield
+
+
+def _made_once(make: Callable[..., T]) -> Callable[..., T]:
+    """By the same objects, which costs less than by equal ones; streams and rules stay where they are."""
+    made: dict[tuple[int, ...], T] = {}
+
+    def get(*of: object) -> T:
+        key = tuple(map(id, of))
+        if key not in made:
+            made[key] = make(*of)
+        return made[key]
+
+    return get
 
 
 def _seeded(spec: Any, rules: Any) -> StreamTable:
@@ -87,17 +102,16 @@ class _Pair:
         self._progress = progress
 
     def run(self) -> set[int]:
-        for self._step, step in enumerate(self._case.steps):
-            if not self._take(step):
-                break
-        else:
-            self._flush()
-            self._flush()
+        """Fold all; the features met."""
+        if all(map(self._take, self._case.steps)):
+            for _ in range(1 + self._case.twice):
+                self._flush()
         self._meet("handed over", min(self._compiled.handed_over, 8))
         return self._features
 
     def _take(self, step: Step) -> bool:
         """Whether both can go on."""
+        self._step += 1
         if step.unread:
             base = self._plain.position
             if not self._fold(Unread(base, base + step.unread, 1, "unread", b"\0" * 50)):
@@ -130,7 +144,7 @@ class _Pair:
         for field in fields(Changes):
             self._same_values(field.name, getattr(plain, field.name), getattr(compiled, field.name))
         for letter in plain.dead:
-            self._meet(f"{letter.field} {_shape('', letter.reason)}", 0)
+            self._meet(_shape_of(letter.field, letter.reason[:40]), 0)
         self._meet("late", min(8, len(plain.late)))
         self._meet("closed", min(8, len(plain.closed)))
         self._meet("rows", len(plain.rows).bit_length())
@@ -171,6 +185,11 @@ class _Pair:
     def _same(self, what: str, plain: object, compiled: object) -> None:
         if plain != compiled:
             raise Differ(self._step, what, plain, compiled)
+
+
+@lru_cache(maxsize=1 << 12)
+def _shape_of(field: str, reason: str) -> str:
+    return f"{field} {_shape('', reason)}"
 
 
 def _answer(state: PartitionState, batches: PackedBatches | Unread) -> str:
