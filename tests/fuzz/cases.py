@@ -39,8 +39,8 @@ MOST_OFFSET = (1 << 62) - 1
 CRC_AT, LAST_AT = 17, 23
 # a batch that was unpacked up to a bound
 CUT_BYTES = 1 << 20
-# more would make a case slow, and show little that few don't
-MOST_STEPS = 4
+# more, beside the last ones, would make a case slow, and show little that few don't
+MOST_STEPS, MOST_FLUSHES = 3, 1
 # numbers of records and last deltas: a byte counts up to these, then come the bounds of 32 bits
 SPECIAL = {0x7E: (1 << 31) - 1, 0x7F: 1 << 30, -0x80: -(1 << 31)}
 
@@ -144,7 +144,7 @@ def _pieces(body: bytes) -> Iterator[Piece]:
 
 def _steps(pieces: Iterator[Piece], form: Form, base: int) -> Iterator[Step]:
     position, append_ms, data, unread, taken = base, NOW_MS, bytearray(), 0, 1
-    records, number, first = bytearray(), 0, position
+    records, number, first, flushes = bytearray(), 0, position, 0
     for piece in pieces:
         append_ms += STEPS_MS[piece.choice & 7] if not number else 0
         if piece.like & UNREAD and not data and not number:
@@ -169,7 +169,9 @@ def _steps(pieces: Iterator[Piece], form: Form, base: int) -> Iterator[Step]:
             taken += 1
             cut = CUT_BYTES if form is Form.RECORDS and piece.like & NULL else 0
             batches = PackedBatches(_begin_of(data, position), position, bytes(data), 0, len(data), cut)
-            yield Step(batches, bool(piece.after & FLUSH), bool(piece.after & RESTART), unread)
+            flush = bool(piece.after & (FLUSH | RESTART)) and flushes < MOST_FLUSHES
+            flushes += flush
+            yield Step(batches, flush, flush and bool(piece.after & RESTART), unread)
             data, unread = bytearray(), 0
 
 

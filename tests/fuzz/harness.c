@@ -2,7 +2,40 @@
  * fold.c under libFuzzer, in one library that Python loads: Python is the judge of each input, and its decisions
  * count as coverage beside the edges of the C code.
  */
+#include <sanitizer/allocator_interface.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+/* the bytes that the fold really holds, to be compared with what it says */
+static int64_t held;
+
+static int64_t size_of(const void *memory) { return memory ? (int64_t)__sanitizer_get_allocated_size(memory) : 0; }
+
+static void *taken(void *memory) {
+    held += size_of(memory);
+    return memory;
+}
+
+static void given_up(void *memory) {
+    held -= size_of(memory);
+    free(memory);
+}
+
+static void *taken_again(void *memory, size_t size) {
+    held -= size_of(memory);
+    return taken(realloc(memory, size));
+}
+
+#define malloc(size) taken(malloc(size))
+#define calloc(count, size) taken(calloc(count, size))
+#define aligned_alloc(line, size) taken(aligned_alloc(line, size))
+#define realloc taken_again
+#define free given_up
 #include "fold.c"
+#undef malloc
+#undef free
+
+EXPORT int64_t songlo_held(void) { return held; }
 
 typedef int (*judge)(const uint8_t *data, int64_t size);
 typedef int64_t (*mutator)(uint8_t *data, int64_t size, int64_t most, uint32_t seed);
@@ -33,7 +66,7 @@ EXPORT int songlo_fuzz(int count, char **arguments, judge by, mutator with) {
 
 /* As songlo_fold, on memory of just that size, so that one byte too many is seen; and gone at once. */
 EXPORT int songlo_fold_copy(state *s, const uint8_t *data, int64_t size) {
-    uint8_t *copy = must(malloc((size_t)size));
+    uint8_t *copy = must(malloc((size_t)size + !size));
     memcpy(copy, data, (size_t)size);
     int how = songlo_fold(s, copy, size);
     free(copy);

@@ -88,6 +88,7 @@ class _Pair:
 
     def __init__(self, case: Case, library: Library) -> None:
         self._case, self._library, self._step = case, library, 0
+        self._held = getattr(library, "held", None)
         self._log: list[PackedBatches | Unread] = []
         self._features = {1 + case.form}
         stream = Progress(
@@ -118,8 +119,10 @@ class _Pair:
                 return False
         if not self._fold(step.batches):
             return False
+        self._weigh()
         if step.flush:
             self._flush()
+            self._weigh()
         return not step.restart or self._restart()
 
     def _fold(self, batches: PackedBatches | Unread) -> bool:
@@ -134,6 +137,11 @@ class _Pair:
             for name, a, b in zip(STANDING, *standing, strict=True):
                 self._same(name, a, b)
         return True
+
+    def _weigh(self) -> None:
+        """What the compiled fold says that it holds is what it holds."""
+        if self._held:
+            self._same("memory", self._held(), self._compiled.memory)
 
     def _flush(self) -> None:
         plain, compiled = self._plain.capture(), self._compiled.capture()

@@ -41,7 +41,8 @@ def harness(path: Path) -> tuple[Library, Any]:
     """The compiled fold of a harness, on memory of exact size; and the harness."""
     library, dll = Library(path), PyDLL(str(path))
     dll.songlo_fold_copy.argtypes = c_void_p, c_char_p, c_int64
-    library.fold = dll.songlo_fold_copy
+    dll.songlo_held.restype = c_int64
+    library.fold, library.held = dll.songlo_fold_copy, dll.songlo_held  # type: ignore[attr-defined]
     dll.songlo_fuzz.argtypes = c_int, POINTER(c_char_p), JUDGE, MUTATOR
     return library, dll
 
