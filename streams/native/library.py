@@ -7,7 +7,7 @@ from typing import Any
 from schemas.fields import Kind
 from streams.core.values import OFFSET_BITS
 from streams.native import tables
-from streams.native.build import source_version
+from streams.native.build import SOURCE, source_version
 from streams.native.layout import check_layout
 from streams.native.tables import ConditionTable, FieldTable, MeasureTable, StreamTable
 
@@ -56,9 +56,9 @@ class Library:
     take longer than that.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: Path = SOURCE) -> None:
         dll = PyDLL(str(path))
-        check_layout(dll, source_version(), STRUCTURES, CONSTANTS)
+        check_layout(dll, source_version(source), STRUCTURES, CONSTANTS)
         self.new = _function(dll.songlo_new, c_void_p, POINTER(StreamTable))
         self.free = _function(dll.songlo_free, None, c_void_p)
         self.fold = _function(dll.songlo_fold, c_int, c_void_p, c_char_p, c_int64)

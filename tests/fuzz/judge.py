@@ -16,9 +16,10 @@ from streams.core.aggregate import Plan
 from streams.core.framing import CorruptBatch
 from streams.core.partition import PartitionState
 from streams.core.values import Changes, PackedBatches, Progress, Rows, Unread
+from streams.native.checks import used_fields
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
-from streams.native.tables import StreamTable, stream_table, used_fields
+from streams.native.tables import StreamTable, stream_table
 from tests.fuzz.cases import Case, Step
 
 T = TypeVar("T")
