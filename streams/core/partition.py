@@ -12,9 +12,10 @@ from operator import itemgetter
 from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
 from streams.core.aggregate import GATHERED, Key, Plan, Total
+from streams.core.framing import unpack
 from streams.core.message import Message
 from streams.core.pane import KEPT_ROW_BYTES, Pane, held_bytes, id_hash, kept_bytes
-from streams.core.records import between, unpack
+from streams.core.records import between
 from streams.core.rules import Rules, watermark
 from streams.core.values import (
     Changes,
@@ -114,14 +115,15 @@ class PartitionState:
     def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
         """Fold the messages of one batch or several that have not been folded yet, in the order of the log.
 
-        Raises CorruptBatch when records are not in Kafka's format.
+        Raises CorruptBatch where the log itself is broken.
         """
         if isinstance(batch, Unread):
             self._pass_over(batch)
             return
         if isinstance(batch, PackedBatches):
-            for each in unpack(batch):
-                self.fold(each)
+            pieces = unpack(batch, self._rules.limits)
+            while self.position < batch.next_offset and (piece := next(pieces, None)):
+                self.fold(piece)
             return
         if self.replaying:
             self._fold_until(self._stored.next_offset, batch)
@@ -198,16 +200,18 @@ class PartitionState:
         self.position = end
 
     def _pass_over(self, unread: Unread) -> None:
-        """One refusal for all the messages that can't be read."""
+        """One refusal for all the messages that can't be read; stored is it when all of them are."""
         if unread.next_offset <= self.position:
             return
-        replaying = self.replaying
-        message = Message(unread.base_offset, unread.append_ms, None, unread.raw)
-        self._refuse(Refusal(0, "", unread.reason, unread.raw), message)
-        self.position = unread.next_offset
-        if replaying and not self.replaying:
-            self._forget_what_is_stored()
-            self._close_panes()
+        if self.replaying:
+            self.position = min(unread.next_offset, self._stored.next_offset)
+            if not self.replaying:
+                self._forget_what_is_stored()
+                self._close_panes()
+        if self.position < unread.next_offset:
+            message = Message(unread.base_offset, unread.append_ms, None, unread.raw)
+            self._refuse(Refusal(0, "", unread.reason, unread.raw), message)
+            self.position = unread.next_offset
 
     def _fold_bundle(self, bundle: Bundle[Event], message: Message) -> None:
         items: list[tuple[int, Event | Refusal]] = [(refusal.index, refusal) for refusal in bundle.refusals]

@@ -39,7 +39,8 @@ class PackedBatches:
     """Kafka record batches as they stand in the log, one behind the other: of format v2, uncompressed.
 
     They are the bytes of `data` from `start` to before `end`, headers included; `data` may hold more, since
-    a copy would cost more than folding what is in it.
+    a copy would cost more than folding what is in it. With `cut_bytes` it is one batch, which was unpacked up
+    to a bit more than so many bytes, and has more.
     """
 
     base_offset: int
@@ -47,6 +48,22 @@ class PackedBatches:
     data: bytes
     start: int
     end: int
+    cut_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedBatch:
+    """One record batch of format v2 as it stands in the log, whose records (`number`) are compressed.
+
+    `codec` is Kafka's number of the compression; the records are what follows the header in `data`.
+    """
+
+    base_offset: int
+    next_offset: int
+    append_ms: int
+    codec: int
+    number: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

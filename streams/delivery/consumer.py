@@ -66,7 +66,8 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
         """Nothing is fetched before the subscription, so the fetcher is changed in time."""
         await super().on_start()
         consumer = self._ensure_consumer()
-        install(consumer._fetcher, self.transport.delivery.engine)  # noqa: SLF001 - aiokafka has no setting
+        delivery = self.transport.delivery
+        install(consumer._fetcher, delivery.engine, delivery.config.unpack_bytes)  # noqa: SLF001 - no setting
         read_in_place(consumer._client)  # noqa: SLF001 - as above
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
@@ -175,29 +176,28 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
             return False
         return True
 
-    async def log_bounds(self, counted_ms: Mapping[Partition, int]) -> dict[Partition, LogBounds]:
+    async def log_bounds(self, counted_ms: Mapping[Partition, int | None]) -> dict[Partition, LogBounds]:
         """What Kafka holds of these partitions, each with the append time up to which all is counted.
 
-        Raises LogUnknown when it does not answer.
+        Where that is None nothing is asked of times: for the answer a broker unpacks a whole batch, and dies
+        of one that is larger than its memory. Raises LogUnknown when it does not answer.
         """
         try:
             return await self.in_thread(self._log_bounds({TP(*p): ms for p, ms in counted_ms.items()}))
         except KafkaError as error:
             raise LogUnknown(f"where it begins and ends: {error!r}") from error
 
-    async def _log_bounds(self, counted_ms: Mapping[TP, int]) -> dict[Partition, LogBounds]:
+    async def _log_bounds(self, counted_ms: Mapping[TP, int | None]) -> dict[Partition, LogBounds]:
         consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
-        wanted = {driver.ensure_aiokafka_TP(tp): ms + 1 for tp, ms in counted_ms.items()}
+        wanted = {driver.ensure_aiokafka_TP(tp): ms for tp, ms in counted_ms.items()}
         # at once: a fetch that is under way holds up the answers to each of them by half a second
         starts, ends, news = await asyncio.gather(
             consumer.beginning_offsets(wanted),
             consumer.end_offsets(wanted),
-            consumer.offsets_for_times(wanted),
+            consumer.offsets_for_times({tp: ms + 1 for tp, ms in wanted.items() if ms is not None}),
         )
-        return {
-            (tp.topic, tp.partition): LogBounds(starts[tp], ends[tp], news[tp].offset if news[tp] else None)
-            for tp in wanted
-        }
+        first = {tp: found.offset for tp, found in news.items() if found}
+        return {(tp.topic, tp.partition): LogBounds(starts[tp], ends[tp], first.get(tp)) for tp in wanted}
 
     def check(self) -> None:
         """Raise what ended a background task of aiokafka: only callers of its own `getmany` are told."""

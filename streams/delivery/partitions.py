@@ -6,11 +6,12 @@ No Faust and no I/O here: partitions are (topic, number), which is what Faust's 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from streams.core.framing import CorruptBatch
 from streams.core.partition import PartitionState
-from streams.core.records import CorruptBatch
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import Changes, Progress
+from streams.delivery.decompress import UNPACK_BYTES, opened
 from streams.delivery.errors import FoldFailed
 from streams.delivery.unpack import Fetched
 from streams.engine import PLAIN, Engine
@@ -40,8 +41,15 @@ class Captured:
 class Partitions:
     """States by partition. Everything here is synchronous, so a capture never sees half a batch."""
 
-    def __init__(self, specs: Iterable[StreamSpec], rules: Rules, engine: Engine = PLAIN) -> None:
+    def __init__(
+        self,
+        specs: Iterable[StreamSpec],
+        rules: Rules,
+        engine: Engine = PLAIN,
+        unpack_bytes: int = UNPACK_BYTES,
+    ) -> None:
         self.engine = engine
+        self._unpack_bytes = unpack_bytes
         self._specs = {spec.topic: spec for spec in specs}
         self._rules = rules
         self._held: dict[Partition, Held] = {}
@@ -108,7 +116,8 @@ class Partitions:
             return False
         topic, number = partition
         try:
-            held.state.fold(fetched.batch)
+            # not before its turn, so that no two unpacked batches are there at once
+            held.state.fold(opened(fetched.batch, self._unpack_bytes, self._rules.limits.letter_bytes))
         except CorruptBatch as error:
             raise FoldFailed(f"{topic}[{number}]: {error}. Nothing from there on was flushed") from error
         except Exception as error:

@@ -85,7 +85,9 @@ async def load(
     runtime.identities.keep({topic for topic, _ in runtime.positions()})
     topics = {topic for topic, _ in missing}
     ids = await insist(partial(runtime.identities.take_on, topics), unwanted)
-    counted_ms = {p: stored[p].max_append_ms if p in stored else 0 for p in missing}
+    # where both ids of a topic are known, times tell nothing more
+    doubtful = {p for p in missing if p in stored and not (stored[p].topic_id and ids.get(p[0]))}
+    counted_ms = {p: stored[p].max_append_ms if p in doubtful else None for p in missing}
     for doubts in range(DOUBTS + 1):
         log_bounds = await insist(partial(consumer.log_bounds, counted_ms), unwanted)
         try:
@@ -137,7 +139,7 @@ async def seek_again(runtime: Runtime, consumer: Consumer) -> None:
     if not wanted:
         return
     for doubts in range(DOUBTS + 1):
-        ask = partial(consumer.log_bounds, dict.fromkeys(wanted, 0))
+        ask = partial(consumer.log_bounds, dict.fromkeys(wanted))
         log_bounds = await insist(ask, runtime.stopping.is_set)
         held = {p: offset for p, offset in runtime.positions().items() if p in wanted}
         lost = [p for p, offset in held.items() if not log_bounds[p].start <= offset <= log_bounds[p].end]

@@ -12,7 +12,8 @@ from streams.delivery.errors import LogRecreated, LogTruncated, PaneChanged
 class LogBounds:
     """The first offset that Kafka still holds of a partition, and the offset that comes next.
 
-    `news` is the first offset appended after all that the stored progress counted; None when there is none.
+    `news` is the first offset appended after all that the stored progress counted; None when there is none,
+    or nobody asked.
     `topic_id` is Kafka's own; empty where it has none (before Kafka 2.8).
     """
 

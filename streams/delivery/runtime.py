@@ -38,7 +38,7 @@ class Runtime:
         self.sink_thread = SinkThread()
         engine, about = choose_engine(config.fold, config.library_folder, specs)
         log.info("%s", about)
-        self.partitions = Partitions(specs, config.rules, engine)
+        self.partitions = Partitions(specs, config.rules, engine, config.unpack_bytes)
         self.breakers = Breakers(specs, Limit(config.breaker_percent, config.breaker_events))
         self.reach = reach
         self.state = "starting"

@@ -1,7 +1,7 @@
 """aiokafka's unpacking of a fetch, one object for many Kafka record batches instead of one per message.
 
 aiokafka builds a ConsumerRecord of eleven fields for every message, two thirds of what its client costs.
-Here batches stay whole, and for the compiled fold they stay together; the duties of the original stay with
+Here batches stay whole and compressed, and for the compiled fold they stay together; the duties of the original stay with
 them: the CRC, aborted transactions and control batches, a start in the middle of a batch, and the position of
 the next fetch.
 """
@@ -14,9 +14,13 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
-from streams.core.values import PackedBatches, RecordBatch
-from streams.delivery.whole import COMPRESSION, CONTROL, TRANSACTIONAL, WholeBatch, WholeRecords
+from streams.core.values import CompressedBatch, PackedBatches, RecordBatch, Unread
+from streams.core.records import MAGIC
+from streams.delivery.decompress import UNPACK_BYTES
+from streams.delivery.whole import COMPRESSION, CONTROL, TRANSACTIONAL, WholeRecords
 from streams.engine import PLAIN, Engine
+
+Batch = RecordBatch | PackedBatches | CompressedBatch | Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Fetched:
     """
 
     start: int
-    batch: RecordBatch | PackedBatches
+    batch: Batch
 
 
 class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka has no types here
@@ -39,8 +43,9 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka h
     """
 
     next_fetch_offset: int
-    # the topics that it has compiled get their batches as they stand in the log
+    # the topics that it has compiled get many batches at once
     engine = PLAIN
+    unpack_bytes = UNPACK_BYTES
 
     def _unpack_records(self) -> Iterator[Fetched]:
         while self._records.has_next():
@@ -53,25 +58,19 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka h
     def _next_run(self) -> PackedBatches | None:
         """The next batches, as long as they need nothing but folding."""
         library = self.engine.library
-        if library is None or not self._is_compiled:
+        if library is None or self._tp.topic not in self.engine.compiled:
             return None
         aborted = self._aborted_transactions or self._aborted_producers
         stops = COMPRESSION | CONTROL | (TRANSACTIONAL if aborted else 0)
         found: PackedBatches | None = self._records.next_run(library.run, stops)
         return found
 
-    @property
-    def _is_compiled(self) -> bool:
-        return self._tp.topic in self.engine.compiled
-
-    def _next_batch(self) -> Iterator[RecordBatch | PackedBatches]:
+    def _next_batch(self) -> Iterator[Batch]:
         raw = self._records.next_batch()
         if self._check_crcs and not raw.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
         visible = not self._is_aborted(raw) and not raw.is_control_batch
-        if isinstance(raw, WholeBatch) and not self._is_compiled:
-            raw = raw.listed()
-        return unpack(raw, self.next_fetch_offset, visible=visible)
+        return unpack(raw, self.next_fetch_offset, self.unpack_bytes, visible=visible)
 
     def _is_aborted(self, raw: Any) -> bool:
         if self._isolation_level != fetcher.READ_COMMITTED or raw.producer_id is None:
@@ -83,49 +82,27 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka h
         return raw.is_transactional and raw.producer_id in self._aborted_producers
 
 
-def unpack(raw: Any, wanted: int, *, visible: bool = True) -> Iterator[RecordBatch | PackedBatches]:
+def unpack(raw: Any, wanted: int, unpack_bytes: int, *, visible: bool = True) -> Iterator[Batch]:
     """The messages of a raw batch from the offset `wanted` on; nothing when it ends before."""
     if raw.next_offset <= wanted:
         return
-    if raw.magic < 2:
-        yield from _unpack_legacy(raw, wanted)
-    elif not visible:
-        yield RecordBatch(raw.base_offset, raw.next_offset, raw.max_timestamp, (), ())
-    elif isinstance(raw, WholeBatch):
-        yield raw.packed()
+    if raw.magic < MAGIC:
+        yield from raw.messages(wanted, unpack_bytes)
+    elif visible:
+        yield raw.batch()
     else:
-        yield _unpack_default(raw, wanted)
+        yield RecordBatch(raw.base_offset, raw.next_offset, raw.max_timestamp, (), ())
 
 
-def _unpack_default(raw: Any, wanted: int) -> RecordBatch:
-    base, end, append_ms = raw.base_offset, raw.next_offset, raw.max_timestamp
-    messages = list(raw)
-    # offsets ascend within a batch, so as many messages as offsets means that none is missing
-    if len(messages) == raw.last_offset_delta + 1:
-        skip = max(0, wanted - base)
-        return RecordBatch(base + skip, end, append_ms, [m.value for m in messages[skip:]])
-    kept = [m for m in messages if m.offset >= wanted]
-    return RecordBatch(base, end, append_ms, [m.value for m in kept], [m.offset for m in kept])
-
-
-def _unpack_legacy(raw: Any, wanted: int) -> Iterator[RecordBatch]:
-    """Message formats 0 and 1: each message has a time of its own."""
-    for record in raw:
-        if record.offset >= wanted:
-            yield RecordBatch(record.offset, record.offset + 1, record.timestamp, [record.value])
-
-
-def install(target: Any, engine: Engine = PLAIN) -> None:
+def install(target: Any, engine: Engine = PLAIN, unpack_bytes: int = UNPACK_BYTES) -> None:
     """Make one fetcher of aiokafka unpack by batches; others in the process keep their own way.
 
-    Batches of topics that the engine has compiled come as `PackedBatches`, of all others as `RecordBatch`.
     `_proc_fetch_request` finds the classes by global names, so the fetcher gets its own copy of that method
     whose globals name ours instead.
     """
     original = fetcher.Fetcher._proc_fetch_request  # noqa: SLF001 - aiokafka has no setting for it
-    names = {**original.__globals__, "PartitionRecords": BatchRecords, "MemoryRecords": WholeRecords}
-    if engine.compiled:
-        names["PartitionRecords"] = type("EngineRecords", (BatchRecords,), {"engine": engine})
+    ours = type("EngineRecords", (BatchRecords,), {"engine": engine, "unpack_bytes": unpack_bytes})
+    names = {**original.__globals__, "PartitionRecords": ours, "MemoryRecords": WholeRecords}
     copy = FunctionType(
         original.__code__, names, original.__name__, original.__defaults__, original.__closure__
     )

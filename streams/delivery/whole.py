@@ -1,26 +1,25 @@
-"""Record batches of Kafka's format v2 as the broker sent them: checked and uncompressed, not taken apart.
+"""Record batches of Kafka's format v2 as the broker sent them: checked, neither uncompressed nor taken apart.
 
-For the compiled fold, which reads the records itself. Control batches and message formats 0 and 1 are left
-to aiokafka.
+The fold reads the records itself. Control batches are left to aiokafka.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka import codec
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from crc32c import crc32c
 
-from streams.core.records import BEFORE_LENGTH, HEADER, MAGIC, framed
-from streams.core.values import OFFSET_BITS, PackedBatches
+from streams.core.framing import is_plausible
+from streams.core.records import BEFORE_LENGTH, HEADER, MAGIC
+from streams.core.values import CompressedBatch, PackedBatches
+from streams.delivery.legacy import LegacyBatch
 
 # the CRC is of all from the attributes on
 MAGIC_AT, ATTRIBUTES_AT = 16, 21
 COMPRESSION, TRANSACTIONAL, CONTROL = 0x07, 0x10, 0x20
 # of batches that are folded in one go: about two thousand events, half a millisecond
 RUN_BYTES = 512 * 1024
-DECODERS = {1: codec.gzip_decode, 2: codec.snappy_decode, 3: codec.lz4_decode, 4: codec.zstd_decode}
 
 # (data, from byte, most bytes, attributes that no batch may have) -> (end, next offset)
 Run = Callable[[bytes, int, int, int], tuple[int, int]]
@@ -53,7 +52,7 @@ class WholeBatch:
         ) = HEADER.unpack_from(data)  # fmt: skip
         self.next_offset = self.base_offset + last + 1
         # no checksum covers the offset and the format's number
-        if data[MAGIC_AT] != MAGIC or not 0 <= self.base_offset < 1 << OFFSET_BITS or last < -1:
+        if data[MAGIC_AT] != MAGIC or not is_plausible(self.base_offset, last, self._count):
             raise CorruptRecordException(f"no record batch of format {MAGIC} is at offset {self.base_offset}")
 
     @property
@@ -65,21 +64,12 @@ class WholeBatch:
         """Whether the batch is as its producer and broker wrote it."""
         return bool(crc32c(memoryview(self._data)[ATTRIBUTES_AT:]) == self._crc)
 
-    def packed(self) -> PackedBatches:
-        """The batch with its records uncompressed; raises CorruptRecordException."""
-        compression = self._attributes & COMPRESSION
-        if not compression:
-            return PackedBatches(self.base_offset, self.next_offset, self._data, 0, len(self._data))
-        try:
-            records = DECODERS[compression](self._data[HEADER.size :])
-        except Exception as error:  # five libraries, each with errors of its own
-            message = f"offsets {self.base_offset} to {self.next_offset - 1} can't be uncompressed: {error!r}"
-            raise CorruptRecordException(message) from error
-        return framed(self.base_offset, self.next_offset, self.max_timestamp, self._count, bytes(records))
-
-    def listed(self) -> Any:
-        """The same batch as aiokafka's."""
-        return MemoryRecords(self._data).next_batch()
+    def batch(self) -> PackedBatches | CompressedBatch:
+        """The batch as it stands."""
+        base, end, data = self.base_offset, self.next_offset, self._data
+        if codec := self._attributes & COMPRESSION:
+            return CompressedBatch(base, end, self.max_timestamp, codec, self._count, data)
+        return PackedBatches(base, end, data, 0, len(data))
 
 
 class WholeRecords:
@@ -110,17 +100,17 @@ class WholeRecords:
         return PackedBatches(int.from_bytes(data[start : start + 8]), next_offset, data, start, end)
 
     def next_batch(self) -> Any:
-        """The next batch: a `WholeBatch`, or aiokafka's; raises CorruptRecordException."""
+        """The next batch, one of control as aiokafka's; raises CorruptRecordException."""
         data = self._data[self._at : self._end]
         self._go_on_from(self._end)
         if len(data) <= MAGIC_AT or data[MAGIC_AT] < MAGIC:
-            return MemoryRecords(data).next_batch()
+            return LegacyBatch(data)
         batch = WholeBatch(data)
         follows = self._data[self._at : self._at + 8]
         if len(follows) == 8 and int.from_bytes(follows, signed=True) < batch.next_offset:
             first, last = batch.base_offset, batch.next_offset - 1
             raise CorruptRecordException(f"offsets {first} to {last} stand before a smaller one")
-        return batch.listed() if _is_control(data) else batch
+        return MemoryRecords(data).next_batch() if _is_control(data) else batch
 
     def _go_on_from(self, at: int) -> None:
         self._at = at

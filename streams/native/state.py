@@ -13,14 +13,15 @@ from typing import Any
 from schemas.codec import Bundle
 from schemas.event import Event
 from schemas.fields import Kind, field_rules
+from streams.core.framing import CorruptBatch, read_header, unread
 from streams.core.message import Message
 from streams.core.pane import Pane, id_hash
 from streams.core.partition import NO_PANE, PartitionState
-from streams.core.records import CorruptBatch, pack
+from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
 from streams.core.window import pane_start
-from streams.native.library import CORRUPT, HANDED_OVER, LATE, TOO_EARLY, Library, Shared
+from streams.native.library import CORRUPT, HANDED_OVER, UNREAD, LATE, TOO_EARLY, Library, Shared
 from streams.native.rows import take_rows
 from streams.native.tables import stream_table, used_fields
 from streams.spec import StreamSpec
@@ -82,7 +83,7 @@ class NativePartitionState(PartitionState):
         return int(self._shared.bytes - self._shared.kept)
 
     def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
-        """Fold the messages of these batches that have not been folded yet; raises CorruptBatch."""
+        """Fold the messages of these batches that have not been folded yet, as `PartitionState` does."""
         if isinstance(batch, Unread):
             self._pass_over(batch)
             return
@@ -97,14 +98,25 @@ class NativePartitionState(PartitionState):
         shared, end = self._shared, min(end, batches.next_offset)
         if end <= shared.position:
             return
-        shared.end, shared.replaying = end, self.replaying
+        shared.end, shared.limit, shared.replaying = end, batches.next_offset, self.replaying
         shared.batch, shared.at, shared.index = batches.start, 0, 0
         fold, state, data, stop = self._library.fold, self._state, batches.data, batches.end
-        while (how := fold(state, data, stop)) == HANDED_OVER:
-            self._fold_handed_over(data)
-        if how == CORRUPT:
-            raise CorruptBatch(batches, shared.at or shared.batch)
-        shared.position = end
+        while how := fold(state, data, stop):
+            if how == HANDED_OVER:
+                self._fold_handed_over(data)
+            elif how == UNREAD:
+                self._pass_over_rest(batches, end)
+            elif how == CORRUPT:
+                raise CorruptBatch(batches, shared.batch)
+
+    def _pass_over_rest(self, batches: PackedBatches, end: int) -> None:
+        """Refuse what follows in a batch where fold.c found no record; what ends behind `end` has its turn later."""
+        shared, limits = self._shared, self._rules.limits
+        header = read_header(batches, shared.batch)
+        for rest in unread(batches, header, shared.index, shared.delta, shared.at, limits):
+            if rest.next_offset <= end:
+                self._pass_over(rest)
+        shared.index, shared.at = header.number, header.end
 
     def _fold_handed_over(self, data: bytes) -> None:
         """Decode and fold the message that fold.c is not sure of."""

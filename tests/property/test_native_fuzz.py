@@ -11,7 +11,8 @@ import pytest
 
 from schemas.jsonschema import examples
 from streams.core.partition import PartitionState
-from streams.core.records import HEADER, CorruptBatch, pack
+from streams.core.framing import CorruptBatch
+from streams.core.records import HEADER, pack
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress, RecordBatch
 from streams.native.build import FLAGS, SOURCE
@@ -72,32 +73,57 @@ def fuzz(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
     return direct - compiled.handed_over
 
 
-def fuzz_framing(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
-    """Fold batches whose headers and records are damaged: an answer or CorruptBatch; how many of these."""
-    rng, corrupt = random.Random(seed), 0
+def damaged_log(rng: random.Random, spec: StreamSpec) -> tuple[bytes, int]:
+    """Batches whose headers and records are damaged, and the offset behind them."""
+    data, starts, offset = bytearray(), list[int](), 0
+    for _ in range(rng.randrange(1, 5)):
+        values = [mutated(rng, spec, NOW_MS) for _ in range(rng.randrange(6))]
+        gaps = rng.choice([0, 0, 3]) or not values
+        offsets = sorted(rng.sample(range(offset, offset + len(values) + gaps), len(values)))
+        starts.append(len(data))
+        batch = RecordBatch(offset, offset + len(values) + gaps, NOW_MS, values, offsets)
+        data += pack(batch).data
+        offset = batch.next_offset
+    for _ in range(rng.randrange(1, 4)):
+        # headers, and where records begin, are small beside the rest and meant to be met as often
+        header = rng.choice(starts) + rng.randrange(HEADER.size)
+        record = rng.choice(starts) + HEADER.size + rng.randrange(12)
+        at = min(rng.choice([header, record, record, rng.randrange(len(data))]), len(data) - 1)
+        put = rng.choice([b"\0", b"\1", b"\x7f", b"\x80", b"\xff", b"\x80\x80\x80\x80\x10", rng.randbytes(1)])
+        data[at : at + len(put)] = put
+    return bytes(data[: rng.randrange(len(data) + 1)] if rng.random() < 0.3 else data), offset
+
+
+def fuzz_framing(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> tuple[int, int]:
+    """Fold damaged batches with both engines; how often the log was broken, or the rest of a batch unread."""
+    rng, corrupt, rests = random.Random(seed), 0, 0
     for _ in range(rounds):
         first = rng.randrange(8)
         progress = Progress(spec.name, spec.topic, 0, replay_from=first, next_offset=first + rng.randrange(8))
-        state = NativePartitionState(spec, RULES, progress, fold_c)
-        data, starts, offset = bytearray(), list[int](), 0
-        for _ in range(rng.randrange(1, 5)):
-            values = [mutated(rng, spec, NOW_MS) for _ in range(rng.randrange(6))]
-            starts.append(len(data))
-            data += pack(RecordBatch(offset, offset + len(values), NOW_MS, values)).data
-            offset += len(values)
-        for _ in range(rng.randrange(1, 4)):
-            # headers are small beside records, and meant to be met as often
-            header = rng.choice(starts) + rng.randrange(HEADER.size)
-            at = rng.choice([header, rng.randrange(len(data))])
-            data[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)])
-        kept = bytes(data[: rng.randrange(len(data) + 1)] if rng.random() < 0.3 else data)
-        fold_c.run(kept, rng.randrange(len(kept) + 1), rng.randrange(400), 0)
-        try:
-            state.fold(PackedBatches(0, offset, kept, 0, len(kept)))
-        except CorruptBatch:
-            corrupt += 1
-        state.capture()
-    return corrupt
+        states = (
+            PartitionState(spec, RULES, progress),
+            NativePartitionState(spec, RULES, progress, fold_c),
+        )
+        data, offset = damaged_log(rng, spec)
+        fold_c.run(data, rng.randrange(len(data) + 1), rng.randrange(400), 0)
+        cut_bytes = rng.choice([0, 0, 1 << 20])
+        told = [_folded(state, PackedBatches(0, offset, data, 0, len(data), cut_bytes)) for state in states]
+        assert told[0] == told[1]
+        assert states[0].position == states[1].position
+        changes, twin = (state.capture() for state in states)
+        assert changes == twin
+        corrupt += told[0] != ""
+        rests += changes is not None and any("offsets" in letter.reason for letter in changes.dead)
+    return corrupt, rests
+
+
+def _folded(state: PartitionState, batches: PackedBatches) -> str:
+    """What is told when the log is broken."""
+    try:
+        state.fold(batches)
+    except CorruptBatch as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -107,8 +133,10 @@ def test_damaged_messages_are_judged_alike(stream: str) -> None:
 
 
 def test_damaged_framing_is_told() -> None:
-    """Batches and records that are none end in an error that names the place."""
-    assert fuzz_framing(STREAMS["camera"], seed=7, rounds=200, fold_c=library()) > 40
+    """Batches that are none end in an error that names the place, records that are none as dead letters."""
+    corrupt, rests = fuzz_framing(STREAMS["camera"], seed=7, rounds=600, fold_c=library())
+    assert corrupt > 40
+    assert rests > 40
 
 
 def test_nothing_is_read_or_written_outside_of_memory(tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 """Kafka record batches as bytes, as a broker sends them: for tests of what unpacks them."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
+
+from streams.core.framing import unpack
+from streams.core.limits import Limits
+from streams.core.values import PackedBatches, RecordBatch
+from streams.delivery.decompress import UNPACK_BYTES, opened
+from streams.delivery.unpack import Fetched
 
 BASE_OFFSET, ATTRIBUTES_AT, CRC_AT, LAST_DELTA_AT, MAX_TIMESTAMP_AT = 0, 21, 17, 23, 35
 LOG_APPEND_TIME, CONTROL = 0x08, 0x20
@@ -46,3 +52,15 @@ def marker(base: int, producer: int, kind: int) -> bytes:
     """The control batch with which a transaction ends: COMMIT or ABORT."""
     key, value = struct.pack(">hh", 0, kind), struct.pack(">hi", 0, 0)
     return record_batch(base, [value], producer=producer, transactional=True, control=True, keys=[key])
+
+
+def messages(fetched: Iterable[Fetched], start: int = 0) -> list[tuple[int, bytes | None]]:
+    """(offset, value) of all messages from `start` on; what can't be read fails the test."""
+    found = []
+    for each in fetched:
+        batch = opened(each.batch, UNPACK_BYTES, 100)
+        for piece in unpack(batch, Limits()) if isinstance(batch, PackedBatches) else [batch]:
+            assert isinstance(piece, RecordBatch), piece
+            offsets = range(piece.base_offset, piece.next_offset) if piece.offsets is None else piece.offsets
+            found += zip(offsets, piece.values, strict=True)
+    return [(offset, value) for offset, value in found if offset >= start]

@@ -4,26 +4,34 @@
 #include "log.h"
 #include "panes.h"
 
-static bool read_varint(const uint8_t *data, int64_t size, int64_t *at, int64_t *value) {
-    uint64_t v = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
+/* As Kafka's ByteUtils: zigzag, of at most five bytes, of which 32 bits count. */
+static inline bool read_varint(const uint8_t *data, int64_t size, int64_t *at, int64_t *value) {
+    uint32_t v = 0;
+    for (int shift = 0; shift < 35; shift += 7) {
         if (*at >= size) return false;
         uint8_t byte = data[(*at)++];
-        v |= (uint64_t)(byte & 127) << shift;
+        v |= (uint32_t)(byte & 127) << shift;
         if (!(byte & 128)) {
-            *value = (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+            *value = (int32_t)(v >> 1 ^ -(v & 1));
             return true;
         }
     }
     return false;
 }
 
+/* Of at most ten bytes. */
+static inline bool skip_varlong(const uint8_t *data, int64_t size, int64_t *at) {
+    for (int i = 0; i < 10 && *at < size; i++)
+        if (!(data[(*at)++] & 128)) return true;
+    return false;
+}
+
 static bool read_record(const uint8_t *data, int64_t size, int64_t at, record *r) {
-    int64_t length, skipped;
+    int64_t length;
     if (!read_varint(data, size, &at, &length) || length < 1 || length > size - at) return false;
     r->next = at + length;
-    at++; /* attributes */
-    if (!read_varint(data, r->next, &at, &skipped) || !read_varint(data, r->next, &at, &r->delta)) return false;
+    at++; /* attributes; the broker has set one time for the whole batch */
+    if (!skip_varlong(data, r->next, &at) || !read_varint(data, r->next, &at, &r->delta)) return false;
     if (!read_varint(data, r->next, &at, &r->key_size) || r->key_size > r->next - at) return false;
     r->key_at = at;
     if (r->key_size < 0) r->key_size = -1;
@@ -31,7 +39,12 @@ static bool read_record(const uint8_t *data, int64_t size, int64_t at, record *r
     if (!read_varint(data, r->next, &at, &r->value_size) || r->value_size > r->next - at) return false;
     r->value_at = at;
     if (r->value_size < 0) r->value_size = -1;
-    return r->delta == (int32_t)r->delta;
+    return true;
+}
+
+/* Whether a record is where it may be: offsets ascend, each with room for those behind it, and the last record ends the batch. */
+static inline bool is_in_place(const batch *b, const record *r, int64_t index, int64_t before) {
+    return r->delta > before && r->delta <= b->room + index && (index + 1 < b->count || r->next == b->end);
 }
 
 static inline event *event_at(const state *s, uint8_t *events, size_t i) { return (event *)(events + i * s->event_size); }
@@ -66,7 +79,7 @@ static void forget_bundle(state *s) {
     s->bundle_room = 0;
 }
 
-enum { DONE = 0, HANDED_OVER = 1, CORRUPT = 2 };
+enum { DONE, HANDED_OVER, UNREAD, CORRUPT };
 
 static int hand_over(state *s, const batch *b, const record *r, int64_t offset, int64_t index, int64_t item) {
     shared *h = &s->shared;
@@ -79,7 +92,15 @@ static int hand_over(state *s, const batch *b, const record *r, int64_t offset, 
     h->item = item;
     h->at = r->next;
     h->index = index + 1;
+    h->delta = r->delta;
     return HANDED_OVER;
+}
+
+static int unread(shared *h, int64_t at, int64_t index, int64_t delta) {
+    h->at = at;
+    h->index = index;
+    h->delta = delta;
+    return UNREAD;
 }
 
 /*
@@ -115,7 +136,7 @@ static void ask_for_rows(const state *s, size_t n) {
 /* Fold the records of a batch from where it stands; `size` is that of all the data. */
 static int fold_records(state *s, const uint8_t *data, int64_t size, const batch *b) {
     shared *h = &s->shared;
-    int64_t at = h->at ? h->at : b->records_at, index = h->index;
+    int64_t at = h->at ? h->at : b->records_at, index = h->index, delta = h->at ? h->delta : -1;
     int64_t stop = b->next_offset < h->end ? b->next_offset : h->end;
     while (index < b->count) {
         size_t n = 0;
@@ -123,7 +144,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
         bool ok = true, sure = true;
         record r = {0};
         while (n < AHEAD && index < b->count) {
-            ok = read_record(data, b->end, at, &r);
+            ok = read_record(data, b->end, at, &r) && is_in_place(b, &r, index, delta);
             if (!ok) break;
             int64_t offset = b->base_offset + r.delta;
             if (offset >= h->position && offset < stop) {
@@ -136,6 +157,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
                 numbers[n++] = index;
             }
             at = r.next;
+            delta = r.delta;
             index++;
         }
         ask_for_rows(s, n);
@@ -145,10 +167,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
                 return hand_over(s, b, &e->from, e->offset, numbers[i], 0);
             }
         }
-        if (!ok) {
-            h->at = at;
-            return CORRUPT;
-        }
+        if (!ok) return unread(h, at, index, delta);
         if (!sure) {
             int64_t offset = b->base_offset + r.delta;
             int64_t events = r.value_size > 0 ? scan_bundle(s, data, size, &r) : -1;
@@ -161,24 +180,24 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
             if (s->bundle_room > BUNDLE_KEPT) forget_bundle(s);
             if (folded != events) return hand_over(s, b, &r, offset, index, events < 0 ? 0 : folded);
             at = r.next;
+            delta = r.delta;
             index++;
         }
     }
-    h->at = at;
-    return at == b->end ? DONE : CORRUPT;
+    return at == b->end ? DONE : unread(h, at, index, delta);
 }
 
 /*
  * Fold the batches up to byte `size` from where the fold stands. HANDED_OVER: Python folds the message named
- * in `shared`, and calls again. CORRUPT: the bytes from `shared.at` on (0: from `shared.batch` on) are no
- * record, or no batch.
+ * in `shared`, and calls again. UNREAD: the record at byte `shared.at` is none, or where none may be; Python
+ * decides, sets `index` and `at` to the batch's end, and calls again. CORRUPT: no batch is at `shared.batch`.
  */
 EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
     shared *h = &s->shared;
     int64_t before = 0;
     while (h->batch < size && h->position < h->end) {
         batch b;
-        if (!read_batch(data, size, h->batch, &b) || b.base_offset < before) return CORRUPT;
+        if (!read_batch(data, size, h->batch, &b) || b.base_offset < before || b.next_offset > h->limit) return CORRUPT;
         before = b.next_offset;
         if (b.next_offset > h->position) {
             int how = fold_records(s, data, size, &b);

@@ -7,6 +7,7 @@
 typedef struct {
     int64_t base_offset, next_offset, append_ms, count;
     int64_t at, records_at, end;
+    int64_t room; /* offsets that have no record */
     uint32_t crc;
     uint16_t attributes;
 } batch;
@@ -25,16 +26,17 @@ static bool read_batch(const uint8_t *data, int64_t size, int64_t at, batch *b) 
     int64_t length = (int64_t)(int32_t)big32(p + LENGTH_AT) + LENGTH_AT + 4, last = (int32_t)big32(p + LAST_AT);
     b->base_offset = big64(p);
     if (p[MAGIC_AT] != 2 || length < RECORDS_AT || length > size - at || b->base_offset < 0) return false;
-    if (b->base_offset >> OFFSET_BITS || last < -1) return false;
+    if (b->base_offset >> OFFSET_BITS || last < 0) return false;
     b->next_offset = b->base_offset + last + 1;
     b->append_ms = big64(p + APPEND_AT);
     b->count = (int32_t)big32(p + COUNT_AT);
+    b->room = last + 1 - b->count;
     b->at = at;
     b->records_at = at + RECORDS_AT;
     b->end = at + length;
     b->crc = big32(p + CRC_AT);
     b->attributes = (uint16_t)(p[ATTRIBUTES_AT] << 8 | p[ATTRIBUTES_AT + 1]);
-    return b->count >= 0;
+    return b->count >= 0 && b->count <= last + 1;
 }
 
 #if defined(__x86_64__)

@@ -8,9 +8,10 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from streams.core.values import RecordBatch
+from streams.core.values import CompressedBatch, PackedBatches, RecordBatch, Unread
 from streams.delivery.unpack import BatchRecords, Fetched
-from tests.support.batches import ABORT, COMMIT, marker, record_batch
+from streams.delivery.whole import WholeRecords
+from tests.support.batches import ABORT, COMMIT, marker, messages, record_batch
 
 TP = TopicPartition("camera.events", 3)
 APPEND_MS = 1_700_000_000_000
@@ -24,36 +25,25 @@ def unpacked(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None 
 def records(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None = None) -> BatchRecords:
     """The records of one fetch at `start`, read committed."""
     return BatchRecords(
-        TP, MemoryRecords(data), aborted or [], start, None, None, True, fetcher.READ_COMMITTED
+        TP, WholeRecords(data), aborted or [], start, None, None, True, fetcher.READ_COMMITTED
     )
 
 
-def messages(fetched: list[Fetched]) -> list[tuple[int, bytes | None]]:
-    """(offset, value) of all messages."""
-    return [
-        (offset, value)
-        for f in fetched
-        for offset, value in zip(
-            f.batch.offsets if f.batch.offsets is not None else range(f.batch.base_offset, 1 << 40),
-            f.batch.values,
-            strict=False,
-        )
-    ]
-
-
-def test_a_batch_comes_out_as_one_object_with_its_append_time() -> None:
-    """Two batches of three and two messages are two objects."""
-    data = record_batch(10, [b"a", b"b", None]) + record_batch(13, [b"d", b"e"], append_ms=APPEND_MS + 7)
-    assert unpacked(data, 10) == [
-        Fetched(10, RecordBatch(10, 13, APPEND_MS, [b"a", b"b", None])),
-        Fetched(13, RecordBatch(13, 15, APPEND_MS + 7, [b"d", b"e"])),
+def test_a_batch_comes_out_as_it_stands() -> None:
+    """Two batches of three and two messages are two objects, each with its own bytes; one stays compressed."""
+    first = record_batch(10, [b"a", b"b", None])
+    second = record_batch(13, [b"d", b"e"], append_ms=APPEND_MS + 7, compression=1)
+    assert unpacked(first + second, 10) == [
+        Fetched(10, PackedBatches(10, 13, first, 0, len(first))),
+        Fetched(13, CompressedBatch(13, 15, APPEND_MS + 7, 1, 2, second)),
     ]
 
 
 def test_a_fetch_may_start_in_the_middle_of_a_batch() -> None:
-    """Messages below the position are left out, and the first one keeps its own offset."""
+    """The batch is whole, and the chain begins where the fetch does: the fold takes what it has not."""
     [fetched] = unpacked(record_batch(10, [b"a", b"b", b"c", b"d"]), 12)
-    assert fetched == Fetched(12, RecordBatch(12, 14, APPEND_MS, [b"c", b"d"]))
+    assert (fetched.start, fetched.batch.base_offset, fetched.batch.next_offset) == (12, 10, 14)
+    assert messages([fetched], 12) == [(12, b"c"), (13, b"d")]
 
 
 def test_a_batch_that_ends_before_the_position_is_skipped() -> None:
@@ -73,15 +63,15 @@ def test_offsets_are_explicit_where_compaction_left_gaps() -> None:
 def test_a_sparse_batch_may_be_entered_in_its_middle() -> None:
     """From offset 12 on, only 13 and 14 are left."""
     data = record_batch(10, [b"a", b"d", b"e"], deltas=[0, 3, 4], last_delta=6)
-    assert messages(unpacked(data, 12)) == [(13, b"d"), (14, b"e")]
+    assert messages(unpacked(data, 12), 12) == [(13, b"d"), (14, b"e")]
 
 
 @pytest.mark.parametrize("compression", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
 def test_every_compression_is_read(compression: int) -> None:
     """Producers choose; the pinned dependencies cover all of Kafka's codecs."""
     values = [b"x" * 100 + str(i).encode() for i in range(50)]
-    [fetched] = unpacked(record_batch(5, values, compression=compression), 5)
-    assert list(fetched.batch.values) == values
+    fetched = unpacked(record_batch(5, values, compression=compression), 5)
+    assert messages(fetched) == list(enumerate(values, 5))
 
 
 def test_a_wrong_checksum_is_refused() -> None:
@@ -158,7 +148,7 @@ def test_the_same_messages_as_aiokafka_from_any_offset(seed: int) -> None:
         )
         expected = [(r.offset, r.value) for r in theirs]
         ours = records(data, start, list(aborted))
-        assert messages(list(ours)) == expected
+        assert messages(ours, start) == expected
         assert ours.next_fetch_offset == theirs.next_fetch_offset
 
 

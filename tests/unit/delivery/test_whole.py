@@ -8,13 +8,12 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from streams.core.records import unpack
 from streams.core.values import PackedBatches
 from streams.delivery import whole as whole_records
 from streams.delivery.unpack import BatchRecords
 from streams.delivery.whole import WholeRecords
 from streams.engine import Engine
-from tests.support.batches import ABORT, COMMIT, marker, record_batch
+from tests.support.batches import ABORT, COMMIT, marker, messages, record_batch
 from tests.support.engines import library
 from tests.unit.delivery.test_unpack import random_log
 
@@ -30,16 +29,6 @@ class Packed(BatchRecords):
 def whole(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None = None) -> BatchRecords:
     """The records of one fetch at `start`, as they stand in the log."""
     return Packed(TP, WholeRecords(data), aborted or [], start, None, None, True, fetcher.READ_COMMITTED)
-
-
-def messages(fetch: BatchRecords, start: int = 0) -> list[tuple[int, bytes | None]]:
-    """(offset, value) of all messages from `start` on."""
-    found = []
-    for fetched in fetch:
-        batches = unpack(fetched.batch) if isinstance(fetched.batch, PackedBatches) else [fetched.batch]
-        for batch in batches:
-            found += zip(batch.offsets or (), batch.values, strict=True)
-    return [(offset, value) for offset, value in found if offset >= start]
 
 
 @pytest.mark.parametrize("compression", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
@@ -93,14 +82,12 @@ def test_batches_are_handed_over_by_the_half_megabyte(monkeypatch: pytest.Monkey
     assert [f.batch.next_offset for f in whole(b"".join(batches))] == [4, 8, 9]
 
 
-def test_topics_that_are_folded_in_python_get_lists() -> None:
+def test_topics_that_are_folded_in_python_get_single_batches() -> None:
     """One fetcher serves streams of both engines."""
-    fetch = BatchRecords(
-        TP, WholeRecords(record_batch(3, [b"a", b"b"])), [], 3, None, None, True, fetcher.READ_COMMITTED
-    )
-    [fetched] = fetch
-    assert not isinstance(fetched.batch, PackedBatches)
-    assert list(fetched.batch.values) == [b"a", b"b"]
+    data = record_batch(3, [b"a", b"b"]) + record_batch(5, [b"c"])
+    fetch = [*BatchRecords(TP, WholeRecords(data), [], 3, None, None, True, fetcher.READ_COMMITTED)]
+    assert [f.batch.next_offset for f in fetch] == [5, 6]
+    assert all(isinstance(f.batch, PackedBatches) for f in fetch)
 
 
 def test_a_batch_cut_off_at_the_end_of_a_fetch_is_left_out() -> None:
@@ -118,16 +105,6 @@ def test_a_wrong_checksum_is_refused() -> None:
     data[-2] ^= 1
     with pytest.raises(CorruptRecordException, match=r"camera\.events"):
         messages(whole(bytes(data)))
-
-
-@pytest.mark.parametrize("compression", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
-def test_what_can_t_be_uncompressed_is_refused(compression: int) -> None:
-    """The error of any codec is the client's own, so that the batch is fetched again."""
-    plain = bytearray(record_batch(0, [b"aaaaaaaaaaaaaaaaaaaaaaaaaaaa"]))
-    plain[22] |= compression
-    [raw] = [WholeRecords(bytes(plain)).next_batch()]
-    with pytest.raises(CorruptRecordException, match="offsets 0 to 0 can't be uncompressed"):
-        raw.packed()
 
 
 def test_a_batch_smaller_than_its_header_is_refused() -> None:
