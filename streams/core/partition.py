@@ -16,11 +16,11 @@ from streams.core.framing import unpack
 from streams.core.message import Message
 from streams.core.pane import KEPT_ROW_BYTES, Pane, held_bytes, id_hash, kept_bytes
 from streams.core.records import between
+from streams.core.refusals import Refusals
 from streams.core.rules import Rules, watermark
 from streams.core.values import (
     Changes,
     ClosedPane,
-    DeadLetter,
     LateEvent,
     PackedBatches,
     Progress,
@@ -33,7 +33,7 @@ from streams.core.values import (
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
-# what a late event or dead letter weighs in memory, beside a dead letter's bytes
+# what a late event weighs in memory
 EVENT_BYTES = 800
 NEVER_MS = 1 << 62
 NO_PANE = Pane(NEVER_MS, NEVER_MS, 0)
@@ -60,8 +60,7 @@ class PartitionState:
         self._closed: list[ClosedPane] = []
         self._kept = self._captured = 0
         self._late: list[LateEvent] = []
-        self._dead: list[DeadLetter] = []
-        self._dead_bytes = 0
+        self.refusals = Refusals(spec.key, rules.limits)
         self.position = progress.replay_from
         self.max_event_ms, self.max_append_ms = progress.max_event_ms, progress.max_append_ms
         self._forget_what_is_stored()
@@ -84,8 +83,8 @@ class PartitionState:
         """About how many bytes wait to be flushed, the bound of back-pressure; 0 while nothing can be."""
         if self.replaying:
             return 0
-        events, rows = len(self._late) + len(self._dead), self._rows_waiting()
-        return self._kept_bytes() + rows * self.row_bytes + events * EVENT_BYTES + self._dead_bytes
+        rows, late = self._rows_waiting(), len(self._late)
+        return self._kept_bytes() + rows * self.row_bytes + late * EVENT_BYTES + self.refusals.bytes
 
     @property
     def open_bytes(self) -> int:
@@ -141,8 +140,8 @@ class PartitionState:
         if self.replaying or (progress == self._reported and not self._rows_waiting()):
             return None
         rows, closed = self._take_waiting()
-        changes = Changes(progress, rows, closed, self._late, self._dead)
-        self._late, self._dead, self._dead_bytes = [], [], 0
+        changes = Changes(progress, rows, closed, self._late, *self.refusals.take())
+        self._late = []
         self._reported = progress
         return changes
 
@@ -168,7 +167,8 @@ class PartitionState:
 
     def _forget_what_is_stored(self) -> None:
         """Of a replayed message only the rows and ids of open panes are news."""
-        self._late, self._dead, self._dead_bytes = [], [], 0
+        self._late = []
+        self.refusals.forget()
         stored = self._stored
         self.folded, self.duplicates, self.late, self.dead = (
             stored.folded, stored.duplicates, stored.late, stored.dead,
@@ -280,12 +280,10 @@ class PartitionState:
         self.late += 1
 
     def _refuse(self, refusal: Refusal, message: Message) -> None:
-        """Refuse one event of a message, or the whole of it."""
-        raw = refusal.raw[: self._rules.limits.letter_bytes]
-        where = message.offset, refusal.index, message.append_ms
-        self._dead.append(DeadLetter(*where, refusal.field, refusal.reason, raw))
-        self._dead_bytes += len(raw)
+        """Refuse one event of a message, or the whole of it; what is replayed is stored already."""
         self.dead += 1
+        if not self.replaying:
+            self.refusals.add(refusal, message)
 
     def _refuse_ahead(self, at_ms: int, index: int, message: Message) -> None:
         """Refuse an event from the future, with its own bytes when it came in a bundle."""

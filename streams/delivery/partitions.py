@@ -6,8 +6,10 @@ No Faust and no I/O here: partitions are (topic, number), which is what Faust's 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from streams.core.breaker import Breaker
 from streams.core.framing import CorruptBatch
 from streams.core.partition import PartitionState
+from streams.core.refusals import Refused
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import Changes, Progress
@@ -53,6 +55,7 @@ class Partitions:
         self._specs = {spec.topic: spec for spec in specs}
         self._rules = rules
         self._held: dict[Partition, Held] = {}
+        self._breakers: dict[str, Breaker] = {}
         self._pending: dict[Partition, int] = {}
 
     @property
@@ -102,6 +105,15 @@ class Partitions:
         spec = self._specs[progress.topic]
         state = self.engine.new_state(spec, self._rules, progress)
         self._held[progress.topic, progress.partition] = Held(spec, state, Settler())
+        if known := self._breakers.get(progress.topic):
+            self.skip(progress.topic, known)
+
+    def skip(self, topic: str, breaker: Breaker) -> None:
+        """From now on only note what is refused before the places that the breaker is past."""
+        self._breakers[topic] = breaker
+        for (of, number), held in self._held.items():
+            if of == topic:
+                held.state.refusals.note_below = breaker.note_below(number, held.state.progress.epoch)
 
     def positions(self) -> Mapping[Partition, int]:
         """The next offset that each state expects."""
@@ -128,13 +140,18 @@ class Partitions:
             ) from error
         return True
 
-    def counts(self, partition: Partition) -> tuple[int, int]:
-        """Events read since the partition's beginning, and those of them that were refused."""
+    def events(self, partition: Partition) -> int:
+        """Events read since the partition's beginning."""
         held = self._held.get(partition)
         if held is None:
-            return 0, 0
+            return 0
         state = held.state
-        return state.folded + state.duplicates + state.late + state.dead, state.dead
+        return state.folded + state.duplicates + state.late + state.dead
+
+    def refused(self, partition: Partition) -> Refused | None:
+        """What of a partition was refused since it was last asked; None when nothing was."""
+        held = self._held.get(partition)
+        return held.state.refusals.since() if held else None
 
     def weigh(self, partition: Partition) -> None:
         """Take note of what a partition has waiting; not free, so not called for each batch."""

@@ -14,6 +14,7 @@ from streams.delivery.identity import Identities
 from streams.delivery.partitions import Partition, Partitions
 from streams.delivery.sink_thread import SinkThread
 from streams.delivery.status import write_status
+from streams.delivery.telling import Telling
 from streams.delivery.unpack import Fetched
 from streams.engine import Engine, choose_engine
 from streams.sink import Sink, SinkError, SinkRejected
@@ -40,6 +41,7 @@ class Runtime:
         log.info("%s", about)
         self.partitions = Partitions(specs, config.rules, engine, config.unpack_bytes)
         self.breakers = Breakers(specs, Limit(config.breaker_percent, config.breaker_events))
+        self.telling = Telling()
         self.reach = reach
         self.state = "starting"
         # the versions of progress that the sink has acknowledged, or was found to have
@@ -103,7 +105,7 @@ class Runtime:
             if self.stopping.is_set() or partition[0] in self.paused:
                 return
             self.reach("consume.fold")
-            before = self.partitions.counts(partition)
+            before = self.partitions.events(partition)
             if not self.partitions.fold(partition, fetched):
                 self._lost(partition, fetched)
                 return
@@ -119,12 +121,19 @@ class Runtime:
     def hear(self, stored: Mapping[str, Breaker]) -> None:
         """Take over what others have switched; a stream that is resumed goes on where its states stand."""
         heard = self.breakers.learn(stored)
+        for topic in self.partitions.topics:
+            self.partitions.skip(topic, self.breakers.of(topic))
         for topic, breaker in heard.paused.items():
             log.error("%s: %s", topic, _paused(breaker))
         for topic, breaker in heard.resumed.items():
             log.warning("%s: stream %s goes on (%s)", topic, breaker.stream, breaker.reason)
             self.wanted_seeks.update(p for p in self.positions() if p[0] == topic)
             self.urgent.set()
+
+    def tell_refusals(self, *, rest: bool = False) -> None:
+        """Say once a minute what was refused; with `rest` at once."""
+        for line in self.telling.lines(time.monotonic(), rest=rest):
+            log.warning("%s", line)
 
     def remind(self) -> None:
         """Say again what is paused."""
@@ -136,11 +145,15 @@ class Runtime:
         if self.partitions.pending_bytes <= self.config.pending_bytes:
             self._room.set()
 
-    def _count(self, partition: Partition, before: tuple[int, int]) -> None:
+    def _count(self, partition: Partition, before: int) -> None:
         """Count what a batch has added; a stream that refuses too much is paused from here on."""
-        read, dead = self.partitions.counts(partition)
+        refused = self.partitions.refused(partition)
         topic, number = partition
-        if self.breakers.count(topic, read - before[0], dead - before[1], time.time_ns() // 1_000_000):
+        if refused:
+            self.telling.add(self.breakers.of(topic).stream, partition, refused)
+        # where a replay ends, the counts go back to what is stored
+        read = max(0, self.partitions.events(partition) - before - (refused.noted if refused else 0))
+        if self.breakers.count(topic, read, refused, time.time_ns() // 1_000_000):
             log.error("%s[%d]: %s", topic, number, _paused(self.breakers.of(topic)))
             self.urgent.set()
 
@@ -191,5 +204,6 @@ def _paused(breaker: Breaker) -> str:
     name = breaker.stream
     return (
         f"stream {name} is paused, the others go on: {breaker.reason}. Look with `songlo dlq list --stream "
-        f"{name}`; what is not folded waits in Kafka. To go on: songlo resume {name}"
+        f"{name}`; what is not folded waits in Kafka. To go on: songlo resume {name}, or past what is "
+        f"refused by now: songlo resume {name} --past"
     )
