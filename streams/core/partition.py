@@ -36,6 +36,8 @@ from streams.spec import StreamSpec
 # what a late event weighs in memory
 EVENT_BYTES = 800
 NEVER_MS = 1 << 62
+# room in which anything may wait
+ENDLESS = 1 << 62
 NO_PANE = Pane(NEVER_MS, NEVER_MS, 0)
 
 
@@ -61,6 +63,8 @@ class PartitionState:
         self._kept = self._captured = 0
         self._late: list[LateEvent] = []
         self.refusals = Refusals(spec.key, rules.limits)
+        # once more than this waits, the fold stops behind the message that it is at
+        self._enough = ENDLESS
         self.position = progress.replay_from
         self.max_event_ms, self.max_append_ms = progress.max_event_ms, progress.max_append_ms
         self._forget_what_is_stored()
@@ -111,18 +115,25 @@ class PartitionState:
             dead=self.dead,
         )
 
-    def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
+    def fold(self, batch: RecordBatch | PackedBatches | Unread, room: int = ENDLESS) -> None:
         """Fold the messages of one batch or several that have not been folded yet, in the order of the log.
 
-        Raises CorruptBatch where the log itself is broken.
+        Once `room` more bytes wait to be flushed, it stops behind the message that it is at: while `position`
+        is below the batch's `next_offset`, call it again with the same batch. Raises CorruptBatch where the
+        log itself is broken.
         """
+        self._enough = self.pending + room
+        if isinstance(batch, PackedBatches):
+            for piece in unpack(batch, self._rules.limits):
+                self._fold_piece(piece)
+                if self.position >= batch.next_offset or self.pending > self._enough:
+                    return
+        else:
+            self._fold_piece(batch)
+
+    def _fold_piece(self, batch: RecordBatch | Unread) -> None:
         if isinstance(batch, Unread):
             self._pass_over(batch)
-            return
-        if isinstance(batch, PackedBatches):
-            pieces = unpack(batch, self._rules.limits)
-            while self.position < batch.next_offset and (piece := next(pieces, None)):
-                self.fold(piece)
             return
         if self.replaying:
             self._fold_until(self._stored.next_offset, batch)
@@ -185,6 +196,9 @@ class PartitionState:
             if isinstance(event, Bundle):
                 self._fold_bundle(event, Message(offset, append_ms, key, value))
                 pane = NO_PANE
+                if self.pending > self._enough:
+                    self.position = min(offset + 1, end)
+                    return
                 continue
             at_ms = event.occurred_at
             # most events fall into the pane of the event before, and it is still open

@@ -78,6 +78,8 @@ typedef struct {
 typedef struct {
     int64_t position, end;   /* fold offsets from here up to, not including, the end */
     int64_t limit;           /* the offset behind the last batch */
+    int64_t enough;          /* bytes held, and row_bytes of each waiting row, above which the fold stops */
+    int64_t row_bytes;
     int64_t replaying;       /* the watermark stands still, and late events are stored already */
     int64_t watermark_ms, max_event_ms, max_append_ms;
     int64_t folded, duplicates;
