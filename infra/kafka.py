@@ -17,7 +17,9 @@ from kafka import IsolationLevel, KafkaAdminClient, KafkaConsumer, OffsetSpec, T
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
+from infra.kafka_batches import check_batches
 from streams.core.values import RecordBatch
+from streams.delivery.decompress import UNPACK_BYTES
 
 # the library logs each retry to a handler that prints by default; errors reach the user as exceptions
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -141,12 +143,12 @@ class Admin:
 
 
 class Reader:
-    """Reads committed messages from one offset to another; a context manager.
+    """Reads committed messages from one offset to another, as workers read them; a context manager.
 
     All methods raise KafkaFailureError.
     """
 
-    def __init__(self, brokers: str) -> None:
+    def __init__(self, brokers: str, unpack_bytes: int = UNPACK_BYTES) -> None:
         self._brokers = brokers
         knock(brokers)
         with failures(brokers):
@@ -162,6 +164,7 @@ class Reader:
                 max_poll_records=10_000,
                 metrics_enabled=False,
             )
+            check_batches(self._kafka, unpack_bytes)
 
     def __enter__(self) -> Self:
         return self

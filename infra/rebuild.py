@@ -8,6 +8,7 @@ from infra.letters.moments import clock_text
 from streams.core.rebuild import Span, first_open
 from streams.core.rules import Rules
 from streams.core.values import Progress, RecordBatch
+from streams.delivery.decompress import UNPACK_BYTES
 from streams.delivery.resume import LogBounds, recreated
 from streams.rebuild import CannotRebuild, Shadow, fill
 from streams.sink import Sink
@@ -87,13 +88,14 @@ def rebuild(
     advance: Advance,
     *,
     accept_gap: bool = False,
+    unpack_bytes: int = UNPACK_BYTES,
 ) -> None:
     """Rebuild the chosen parts into the shadow, one partition after the other.
 
     Raises CannotRebuild, KafkaFailureError, SinkUnavailable or SinkRejected; nothing has changed then.
     """
     begins = {part.progress.partition: part.begin for part in chosen}
-    with Reader(brokers) as reader:
+    with Reader(brokers, unpack_bytes) as reader:
 
         def read(progress: Progress) -> Iterator[RecordBatch]:
             at = begins[progress.partition]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
 
+from infra.kafka_batches import check_batches
+from streams.delivery.decompress import UNPACK_BYTES
+
 Place = tuple[str, int]
 
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -46,6 +49,7 @@ def read_log(
         fetch_max_wait_ms=50,
         metrics_enabled=False,
     )
+    check_batches(consumer, UNPACK_BYTES)
     try:
         tps = [
             TopicPartition(topic, p)

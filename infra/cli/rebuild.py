@@ -84,7 +84,10 @@ def command(
         chosen = parts(stored, logs_of(brokers, stored, span, rules), span, rules, accept_gap=accept_gap)
         with closing(ClickHouseShadow(server, stream, rules.pane_ms, span)) as shadow:
             with progress(stream.topic, sum(part.offsets for part in chosen)) as advance:
-                rebuild(brokers, sink, shadow, stream, rules, span, chosen, advance, accept_gap=accept_gap)
+                rebuild(
+                    brokers, sink, shadow, stream, rules, span, chosen, advance,
+                    accept_gap=accept_gap, unpack_bytes=settings.unpack_mb << 20,
+                )  # fmt: skip
             compared = shadow.compare(limit)
             for _ in swap(shadow) if apply else ():
                 pass

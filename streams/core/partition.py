@@ -218,8 +218,8 @@ class PartitionState:
         if unread.next_offset <= self.position:
             return
         if self.replaying:
-            self.position = min(unread.next_offset, self._stored.next_offset)
-            if not self.replaying:
+            self.position = position = min(unread.next_offset, self._stored.next_offset)
+            if position == self._stored.next_offset:
                 self._forget_what_is_stored()
                 self._close_panes()
         if self.position < unread.next_offset:

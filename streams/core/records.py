@@ -35,9 +35,7 @@ def framed(
     length, last = HEADER.size - BEFORE_LENGTH + len(records), next_offset - base - 1
     header = HEADER.pack(base, length, 0, MAGIC, 0, 0, last, append_ms, append_ms, -1, -1, -1, number)
     # joined, so that the records are copied once
-    return PackedBatches(
-        base, next_offset, b"".join((header, records)), 0, BEFORE_LENGTH + length, cut_bytes
-    )
+    return PackedBatches(base, next_offset, b"".join((header, records)), 0, BEFORE_LENGTH + length, cut_bytes)
 
 
 def _offsets(batch: RecordBatch) -> "count[int] | tuple[int, ...]":

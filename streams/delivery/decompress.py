@@ -1,4 +1,4 @@
-"""A compressed batch is unpacked just before it is folded, up to a bound: a few kB may unpack to gigabytes."""
+"""A compressed batch is unpacked just before it is folded, up to a bound: a few kB may hold gigabytes."""
 
 from collections.abc import Callable, Iterator
 

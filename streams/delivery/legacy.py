@@ -43,13 +43,9 @@ class LegacyBatch:
         )
 
     def messages(self, wanted: int, unpack_bytes: int) -> Iterator[RecordBatch | Unread]:
-        """Those from the offset `wanted` on, each as a batch; the last offset stands for what can't be read."""
-        before = -1
+        """Those from the offset `wanted` on, a batch each; the last offset stands for what can't be read."""
         try:
             for offset, append_ms, key, value in self._messages(unpack_bytes):
-                if not before < offset < self.next_offset:
-                    raise Damaged(f"offset {offset} behind {before}")
-                before = offset
                 if offset >= wanted:
                     yield RecordBatch(offset, offset + 1, append_ms, (value,), None, (key,))
         except (Damaged, struct.error) as error:
@@ -67,11 +63,13 @@ class LegacyBatch:
         if more:
             raise Damaged(f"they unpack to more than {unpack_bytes >> 20} MB (SONGLO_UNPACK_MB)")
         first = last - _last_offset(data) if self.magic else 0
-        at = 0
+        at, before = 0, -1
         while at < len(data):
-            offset, _, own_ms, key, value, at = _message(data, at)
-            time_ms = append_ms if attributes & APPEND_TIME else own_ms
-            yield first + offset, time_ms, key, None if value is None else bytes(value)
+            delta, _, own_ms, key, value, at = _message(data, at)
+            if not before < (offset := first + delta) <= last:
+                raise Damaged(f"offset {offset} stands behind {before}")
+            before, time_ms = offset, append_ms if attributes & APPEND_TIME else own_ms
+            yield offset, time_ms, key, None if value is None else bytes(value)
 
 
 def _last_offset(data: memoryview) -> int:

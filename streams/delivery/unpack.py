@@ -1,9 +1,9 @@
 """aiokafka's unpacking of a fetch, one object for many Kafka record batches instead of one per message.
 
 aiokafka builds a ConsumerRecord of eleven fields for every message, two thirds of what its client costs.
-Here batches stay whole and compressed, and for the compiled fold they stay together; the duties of the original stay with
-them: the CRC, aborted transactions and control batches, a start in the middle of a batch, and the position of
-the next fetch.
+Here batches stay whole and compressed, and for the compiled fold they stay together; the duties of the
+original stay with them: the CRC, aborted transactions and control batches, a start in the middle of a batch,
+and the position of the next fetch.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
-from streams.core.values import CompressedBatch, PackedBatches, RecordBatch, Unread
 from streams.core.records import MAGIC
+from streams.core.values import CompressedBatch, PackedBatches, RecordBatch, Unread
 from streams.delivery.decompress import UNPACK_BYTES
 from streams.delivery.whole import COMPRESSION, CONTROL, TRANSACTIONAL, WholeRecords
 from streams.engine import PLAIN, Engine

@@ -17,9 +17,10 @@ class Shared(Structure):
         (name, c_int64)
         for name in (
             "position", "end", "limit", "enough", "row_bytes", "replaying",
-            "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates", "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
-            "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item", "bytes", "kept",
-            "flush",
+            "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates",
+            "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
+            "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item",
+            "bytes", "kept", "flush",
         )
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
 from streams.core.window import pane_start
-from streams.native.library import CORRUPT, ENOUGH, HANDED_OVER, UNREAD, LATE, TOO_EARLY, Library, Shared
+from streams.native.library import CORRUPT, ENOUGH, HANDED_OVER, LATE, TOO_EARLY, UNREAD, Library, Shared
 from streams.native.rows import take_rows
 from streams.native.tables import stream_table, used_fields
 from streams.spec import StreamSpec
@@ -131,10 +131,10 @@ class NativePartitionState(PartitionState):
         return len(self._late) * EVENT_BYTES + self.refusals.bytes
 
     def _pass_over_rest(self, batches: PackedBatches, end: int) -> None:
-        """Refuse what follows in a batch where fold.c found no record; what ends behind `end` has its turn later."""
+        """Refuse the rest of a batch where fold.c found no record; what ends behind `end` is for later."""
         shared, limits = self._shared, self._rules.limits
         header = read_header(batches, shared.batch)
-        for rest in unread(batches, header, shared.index, shared.delta, shared.at, limits):
+        for rest in unread(batches, header, shared.delta, shared.at, limits):
             if rest.next_offset <= end:
                 self._pass_over(rest)
         shared.index, shared.at = header.number, header.end

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from schemas.jsonschema import examples
-from streams.core.partition import PartitionState
 from streams.core.framing import CorruptBatch
+from streams.core.partition import PartitionState
 from streams.core.records import HEADER, pack
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress, RecordBatch

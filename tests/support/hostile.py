@@ -86,7 +86,7 @@ def batch(
     codec: int = NONE,
     append_ms: int = 0,
 ) -> bytes:
-    """A batch of these records with the right checksum; compressed here unless `records` are bytes already."""
+    """A batch of these records with the right checksum; compressed here unless `records` are bytes."""
     number = len(records) if number is None else number
     last = number - 1 if last is None else last
     packed = records if isinstance(records, bytes) else COMPRESS[codec](b"".join(records))
@@ -99,7 +99,7 @@ def batch(
 
 
 def append_batch(brokers: str, topic: str, partition: int, batch_bytes: bytes) -> int:
-    """Append a batch as it is; its first offset in the log. Raises ValueError with Kafka's number of an error."""
+    """Append a batch as it is; its first offset in the log. Raises ValueError with the number of an error."""
     for broker in brokers.split(","):
         error, offset = _produce(broker, topic, partition, batch_bytes)
         if error != NOT_LEADER:

@@ -14,7 +14,7 @@ VENDORS = {
     "mode": ("streams/delivery/", "streams/app.py"),
     "aiokafka": ("streams/delivery/",),
     "clickhouse_driver": ("sinks/clickhouse.py", "sinks/native_block.py"),
-    "kafka": ("infra/kafka.py", "infra/producer.py", "infra/chaos/log.py"),
+    "kafka": ("infra/kafka.py", "infra/kafka_batches.py", "infra/producer.py", "infra/chaos/log.py"),
     "click": ("infra/cli/",),
     "rich": ("infra/cli/", "infra/view/"),
 }

@@ -6,17 +6,22 @@
 
 /* As Kafka's ByteUtils: zigzag, of at most five bytes, of which 32 bits count. */
 static inline bool read_varint(const uint8_t *data, int64_t size, int64_t *at, int64_t *value) {
-    uint32_t v = 0;
-    for (int shift = 0; shift < 35; shift += 7) {
-        if (*at >= size) return false;
-        uint8_t byte = data[(*at)++];
-        v |= (uint32_t)(byte & 127) << shift;
-        if (!(byte & 128)) {
-            *value = (int32_t)(v >> 1 ^ -(v & 1));
-            return true;
+    int64_t i = *at;
+    uint32_t v, byte;
+    if (UNLIKELY(i >= size)) return false;
+    v = data[i++];
+    if (v > 127) {
+        v &= 127;
+        for (int shift = 7;; shift += 7) {
+            if (shift > 28 || i >= size) return false;
+            byte = data[i++];
+            v |= (byte & 127) << shift;
+            if (byte < 128) break;
         }
     }
-    return false;
+    *at = i;
+    *value = (int32_t)(v >> 1 ^ -(v & 1));
+    return true;
 }
 
 /* Of at most ten bytes. */

@@ -97,7 +97,9 @@ BROKEN: dict[str, tuple[list[bytes], int | None, int, int]] = {
     "a value beyond its record": (
         [delta(0), record(event(1), 1, value_sized=lambda n: b"\xfe\xff\x03"), delta(2, 2)], None, 1, 1,
     ),
-    "a record beyond its batch": ([delta(0), record(event(1), 1, sized=lambda n: b"\xfe\xff\x03")], None, 1, 1),
+    "a record beyond its batch": (
+        [delta(0), record(event(1), 1, sized=lambda n: b"\xfe\xff\x03")], None, 1, 1,
+    ),
     "bytes left over": ([delta(0), delta(1, 1) + b"rest"], None, 1, 1),
     "nothing but bytes": ([b"rest"], 4, 0, 0),
     "too few": ([delta(0), b""], None, 1, 1),
@@ -105,7 +107,9 @@ BROKEN: dict[str, tuple[list[bytes], int | None, int, int]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN.values(), ids=BROKEN)
-def test_the_rest_of_a_broken_batch_is_one_dead_letter(case: tuple[list[bytes], int | None, int, int]) -> None:
+def test_the_rest_of_a_broken_batch_is_one_dead_letter(
+    case: tuple[list[bytes], int | None, int, int],
+) -> None:
     """
     record   ok  ok  broken  any        next batch
              folded  |-- one letter --| folded
@@ -129,7 +133,8 @@ def test_the_rest_of_a_broken_batch_is_one_dead_letter(case: tuple[list[bytes], 
             assert state.position == end + 2
             found.append(state.capture())
             assert letters(found[-1]) == [(2 + place, 0, raw)]
-            assert found[-1] and f"offsets {2 + place} to {end - 1} can't be read" in found[-1].dead[0].reason
+            assert found[-1]
+            assert f"offsets {2 + place} to {end - 1} can't be read" in found[-1].dead[0].reason
     assert all(changes == found[0] for changes in found)
     for start in range(end + 2):
         for stored in {start, 2, 2 + place, 2 + place + 1, end, end + 1} - {*range(start)}:
@@ -182,12 +187,12 @@ def test_keys_come_along(name: str) -> None:
     """With what is refused."""
     seen = list[bytes | None]()
     state = folded(name, [])
-    refuse = state._refuse  # noqa: SLF001 - what hears of a refusal is not public
+    refuse = state._refuse
 
     def heard(refusal: object, message: object) -> None:
         seen.append(message.key)  # type: ignore[attr-defined] # as above
         refuse(refusal, message)  # type: ignore[arg-type] # as above
 
-    state._refuse = heard  # type: ignore[method-assign] # noqa: SLF001 - as above
+    state._refuse = heard  # type: ignore[method-assign]
     state.fold(log(batch([record(b"{", 0, key=b"k"), record(b"{", 1)], append_ms=APPEND_MS)))
     assert seen == [b"k", None]

@@ -1,4 +1,4 @@
-"""Compressed batches: unpacked in their turn and up to a bound, whatever they claim and whatever is in them."""
+"""Compressed batches: unpacked in their turn and up to a bound, whatever they claim and hold."""
 
 import subprocess
 import sys
@@ -135,7 +135,8 @@ def test_messages_beyond_the_bound_are_a_dead_letter_each(codec: int, name: str)
     assert 18 <= kept <= 21
     assert [letter.offset for letter in dead] == [*range(kept, 40)]
     assert position == 42
-    assert dead[0].raw and not any(letter.raw for letter in dead[1:])
+    assert dead[0].raw
+    assert not any(letter.raw for letter in dead[1:])
     assert dead[0].reason == (
         "the batch of offsets 0 to 39 unpacks to more than 1 MB (SONGLO_UNPACK_MB): "
         "the producer must send smaller ones"

@@ -8,7 +8,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from streams.core.values import CompressedBatch, PackedBatches, RecordBatch, Unread
+from streams.core.values import CompressedBatch, PackedBatches
 from streams.delivery.unpack import BatchRecords, Fetched
 from streams.delivery.whole import WholeRecords
 from tests.support.batches import ABORT, COMMIT, marker, messages, record_batch
@@ -30,7 +30,7 @@ def records(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None =
 
 
 def test_a_batch_comes_out_as_it_stands() -> None:
-    """Two batches of three and two messages are two objects, each with its own bytes; one stays compressed."""
+    """Two batches of three and two messages are two objects with their own bytes; one stays compressed."""
     first = record_batch(10, [b"a", b"b", None])
     second = record_batch(13, [b"d", b"e"], append_ms=APPEND_MS + 7, compression=1)
     assert unpacked(first + second, 10) == [
