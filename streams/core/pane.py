@@ -10,8 +10,8 @@ from streams.core.values import ClosedPane
 Key = tuple[str | None, ...]
 
 # what the parts of a pane weigh in memory, measured over many
-PANE_BYTES, ROW_BYTES, ID_BYTES = 600, 700, 100
-KEPT_PANE_BYTES, KEPT_ROW_BYTES = 400, 700
+PANE_BYTES, ROW_BYTES, ID_BYTES, GATHERED_BYTES = 600, 700, 100, 500
+KEPT_PANE_BYTES, KEPT_ROW_BYTES = 350, 700
 
 
 class Pane:
@@ -40,9 +40,9 @@ def held_bytes(pane: Pane) -> int:
     return PANE_BYTES + len(pane.rows) * ROW_BYTES + len(pane.ids) * ID_BYTES
 
 
-def kept_bytes(pane: Pane) -> int:
-    """About what remains of a closed pane, beside the rows that wait."""
-    return KEPT_PANE_BYTES + len(pane.ids) * 8
+def kept_bytes(pane: Pane, waiting: int) -> int:
+    """About what remains of a closed pane of which so many rows wait."""
+    return KEPT_PANE_BYTES + waiting * KEPT_ROW_BYTES + len(pane.ids) * 8
 
 
 def id_hash(event_id: str) -> int:

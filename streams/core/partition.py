@@ -14,7 +14,7 @@ from schemas.event import Event
 from streams.core.aggregate import GATHERED, Key, Plan, Total
 from streams.core.framing import unpack
 from streams.core.message import Message
-from streams.core.pane import KEPT_ROW_BYTES, Pane, held_bytes, id_hash, kept_bytes
+from streams.core.pane import GATHERED_BYTES, Pane, held_bytes, id_hash, kept_bytes
 from streams.core.records import between
 from streams.core.refusals import Refusals
 from streams.core.rules import Rules, watermark
@@ -60,7 +60,7 @@ class PartitionState:
         self._close_at_ms = NEVER_MS
         self._waiting: list[tuple[Pane, Key, Total]] = []
         self._closed: list[ClosedPane] = []
-        self._kept = self._captured = 0
+        self._kept = self._kept_rows = self._captured = 0
         self._late: list[LateEvent] = []
         self.refusals = Refusals(spec.key, rules.limits)
         # once more than this waits, the fold stops behind the message that it is at
@@ -93,8 +93,9 @@ class PartitionState:
     @property
     def open_bytes(self) -> int:
         """About how many bytes the open panes hold, their rows that wait to be flushed among them."""
-        events = min(self.folded - self._captured, len(self._waiting) * GATHERED)
-        return sum(map(held_bytes, self._panes.values())) + events * EVENT_BYTES
+        rows = len(self._waiting) - self._kept_rows
+        events = min(self.folded - self._captured, rows * GATHERED)
+        return sum(map(held_bytes, self._panes.values())) + events * GATHERED_BYTES
 
     @property
     def progress(self) -> Progress:
@@ -173,7 +174,8 @@ class PartitionState:
         rows = Rows.of(self._row(pane.start_ms, key, total, 0) for pane, key, total in self._waiting)
         for _, _, total in self._waiting:
             total.waiting = False
-        self._waiting, self._closed, self._kept, self._captured = [], [], 0, self.folded
+        self._waiting, self._closed = [], []
+        self._kept, self._kept_rows, self._captured = 0, 0, self.folded
         return rows, closed
 
     def _forget_what_is_stored(self) -> None:
@@ -321,7 +323,8 @@ class PartitionState:
         waiting = [total for total in pane.rows.values() if total.waiting]
         for total in waiting:
             self._plan.gather(total)
-        self._kept += kept_bytes(pane) + len(waiting) * KEPT_ROW_BYTES
+        self._kept += kept_bytes(pane, len(waiting))
+        self._kept_rows += len(waiting)
         pane.forget()
 
     def _row(self, start_ms: int, key: Key, total: Total, late_id: int) -> Row:

@@ -21,9 +21,10 @@ from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
 from streams.core.window import pane_start
+from streams.native.checks import used_fields
 from streams.native.library import CORRUPT, ENOUGH, HANDED_OVER, LATE, TOO_EARLY, UNREAD, Library, Shared
 from streams.native.rows import take_rows
-from streams.native.tables import stream_table, used_fields
+from streams.native.tables import stream_table
 from streams.spec import StreamSpec
 
 
@@ -39,6 +40,8 @@ def _held(name: str) -> Any:
     return property(get, put)
 
 
+# where fold.c notes that a row waits
+WAITING_BYTES = 16
 # the largest number that fold.c holds
 MOST = 2**63 - 1
 
@@ -46,8 +49,8 @@ MOST = 2**63 - 1
 class NativePartitionState(PartitionState):
     """A `PartitionState` whose open panes fold.c holds; raises Unsupported for streams it can't fold."""
 
-    # 50 to 100 packed, and 16 where fold.c notes that it waits
-    row_bytes = 110
+    # 50 to 100 packed
+    row_bytes = 100 + WAITING_BYTES
     position = _held("position")
     max_event_ms = _held("max_event_ms")
     max_append_ms = _held("max_append_ms")
@@ -80,7 +83,7 @@ class NativePartitionState(PartitionState):
     @property
     def open_bytes(self) -> int:
         """How many bytes the open panes hold, their rows that wait to be flushed among them."""
-        return int(self._shared.bytes - self._shared.kept)
+        return int(self._shared.bytes - self._shared.kept - self._shared.waiting * WAITING_BYTES)
 
     def fold(self, batch: RecordBatch | PackedBatches | Unread, room: int = ENDLESS) -> None:
         """Fold the messages of these batches that have not been folded yet, as `PartitionState` does.

@@ -243,7 +243,7 @@ EXPORT int songlo_add(state *s, int64_t offset, int64_t append_ms, uint64_t id, 
             e->slots[i].number = numbers[i];
         }
     }
-    make_key(s, e, s->alternate, false);
+    make_key_again(s, e, s->alternate);
     int how = apply(s, e, append_ms);
     if (how == LATE) advance(s, e->slots[s->time_field].number, append_ms);
     return how;

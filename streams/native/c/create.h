@@ -1,7 +1,7 @@
 /* Making a state from the stream's tables, and freeing it. */
 #pragma once
 
-#include "output.h"
+#include "flushed.h"
 
 /* The text between quotes, and what follows them. */
 static pattern quoted(state *s, const char *chars, size_t size, const char *then) {
@@ -80,7 +80,7 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     s->disorder_ms = rule->disorder_ms;
     s->skew_ms = rule->skew_ms;
     s->bundle_events = rule->bundle_events;
-    s->seed = rule->seed | 1;
+    s->seed = rule->seed & ~1ull; /* even: with it the primes of hashes remain odd */
     s->shared.flush = 1;
     s->likely_ids = LEAST_IDS;
     s->likely_index = LEAST_INDEX;
@@ -102,7 +102,7 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     s->dimensions = hold_copy(s, rule->dimensions, sizeof *s->dimensions * (size_t)s->n_dimensions);
     s->words = hold_zeros(s, NULL, (size_t)s->n_dimensions, sizeof *s->words);
     s->older = hold_zeros(s, NULL, (size_t)s->n_dimensions, sizeof *s->older);
-    for (int32_t d = 0; d < s->n_dimensions; d++) s->words[d] = new_words(s);
+    for (int32_t d = 0; d < s->n_dimensions; d++) s->words[d] = new_words(s, d);
     s->orders = hold_copy(s, rule->orders, sizeof *s->orders * 2 * (size_t)s->n_orders);
     take_bounds(s, rule);
     s->row_size = sizeof(row);

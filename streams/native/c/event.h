@@ -90,6 +90,9 @@ static inline void make_key(state *s, event *e, uint64_t alternate, bool roomy) 
     e->renewals = s->renewals;
 }
 
+/* Off the hot path. */
+__attribute__((noinline)) static void make_key_again(state *s, event *e, uint64_t alternate) { make_key(s, e, alternate, false); }
+
 /* One object from its brace: a valid event, and the position after it. */
 static text scan_event(state *s, text p, text end, text limit, event *e) {
     if (p >= end || *p != '{') return NULL;
@@ -145,6 +148,7 @@ static text scan_event(state *s, text p, text end, text limit, event *e) {
     const slot *id = &e->slots[s->id_field];
     if (id->length > 240) return NULL;
     e->id = s->dedupe ? id_hash(id->text, (size_t)id->length) : 1;
-    make_key(s, e, s->alternate, limit - p > LONGEST_WORD);
+    if (LIKELY(limit - p > LONGEST_WORD)) make_key(s, e, s->alternate, true);
+    else make_key_again(s, e, s->alternate);
     return p + 1;
 }

@@ -171,7 +171,7 @@ static void keep_ids(state *s, pane *p) {
     s->closed[s->shared.closed++] = (closed_pane){p->start_ms, must(realloc(p->ids, room)), n};
     s->shared.closed_ids += (int64_t)n;
     s->shared.bytes += weight(room);
-    s->shared.kept += weight(room);
+    s->shared.kept += weight(room) + (int64_t)sizeof *s->closed;
     p->ids = NULL;
 }
 
@@ -228,7 +228,7 @@ static int apply(state *s, event *e, int64_t append_ms) {
     if (s->dedupe && UNLIKELY(!remember(s, p, e->id))) {
         h->duplicates++;
     } else {
-        if (UNLIKELY(e->renewals != s->renewals || p->words != s->alternate)) make_key(s, e, p->words, false);
+        if (UNLIKELY(e->renewals != s->renewals || p->words != s->alternate)) make_key_again(s, e, p->words);
         row *r = row_of(s, p, e);
         if (r->flush != (uint32_t)h->flush) let_wait(s, p, r, e);
         r->offset = e->offset;

@@ -51,11 +51,7 @@ static row *new_row(state *s, pane *p, const event *e) {
     if (e->key_size > NEAR_KEY) r->key.far = key = arena_take(s, p, e->key_size);
     copy_words(key, e->key, e->key_size);
     r->key_size = e->key_size;
-    for (int32_t d = 0; d < s->n_dimensions; d++) {
-        if (LIKELY(!are_taken(s->words[d])) || p->words != s->alternate) continue;
-        const slot *text = &e->slots[s->dimensions[d]];
-        look_at(s, s->words[d], e->key[d], text->text, e->key[d] == SPELLED ? (size_t)text->length : 0);
-    }
+    if (UNLIKELY(s->looking && p->words == s->alternate)) look_at_row(s, e);
     return r;
 }
 

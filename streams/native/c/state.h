@@ -21,7 +21,6 @@
 #if FLT_EVAL_METHOD != 0
 #error "needs arithmetic in double precision, as Python's"
 #endif
-
 typedef unsigned __int128 u128;
 typedef __int128 i128;
 
@@ -212,6 +211,7 @@ typedef struct {
     uint64_t panes; /* that have keys of these */
     uint64_t rows, seen[WORD_PLACES / 64];
     bool wanting;
+    int32_t dimension;
 } words;
 
 enum { OFFSET_BITS = 48, AHEAD = 16, ROWS_PER_BLOCK = 256, SMALL_BLOCKS_ROWS = 255, CHUNK = 32768, FIRST_CHUNK = 128, SLICES = 32,
@@ -224,7 +224,7 @@ typedef struct {
     measure_rule *measures;
     int32_t *dimensions, *orders, *after;
     words **words, **older;       /* of each dimension; the words before these, while a pane has keys of them */
-    uint64_t alternate, renewals; /* a bit of each dimension, turned over when its words are renewed; how often any were */
+    uint64_t looking, alternate, renewals; /* a bit of each dimension: its new rows are looked at; turned over with new words; how often */
     int32_t n_fields, n_conditions, n_measures, n_dimensions, n_orders, n_bounds;
     int32_t id_field, time_field;
     bool dedupe;
@@ -235,7 +235,7 @@ typedef struct {
     uint16_t slices[64 * SLICES];
     size_t row_size, event_size, key_room;
     uint8_t *ahead; /* AHEAD events, scanned and not yet applied */
-    uint8_t *bundle;
+    uint8_t *bundle; /* the events of one */
     size_t bundle_room;
     pane **panes, **places; /* open: as a heap, the first to end on top; and by start, chained where they share a place */
     size_t n_panes, panes_room; /* of both: a power of two */

@@ -8,8 +8,9 @@ static const uint8_t ONES_ZEROS[2 * LONGEST_WORD] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
 
 /* With the first of a dimension's words, number 0, which is no text. */
-static words *new_words(state *s) {
+static words *new_words(state *s, int32_t dimension) {
     words *w = hold_zeros(s, NULL, 1, sizeof *w);
+    w->dimension = dimension;
     w->packed = grown(s, NULL, NULL, &w->packed_room, 1, LEAST_PACKED, 1);
     w->packed[w->packed_size++] = 0;
     w->number = 1;
@@ -30,6 +31,7 @@ static uint8_t new_word(state *s, words *w, const word *fresh, uint64_t at) {
     memcpy(w->packed + w->packed_size + 1, fresh->part, fresh->length);
     w->packed_size = size;
     w->texts[w->number] = *fresh;
+    if (w->number == MOST_WORDS && w == s->words[w->dimension]) s->looking |= 1ull << w->dimension;
     return w->places[at] = (uint8_t)w->number++;
 }
 
@@ -71,20 +73,27 @@ static inline uint8_t number_of(state *s, words *w, const uint8_t *from, size_t 
 }
 
 /*
- * Whoever sends enough nonsense takes all the numbers of a dimension. So once they are taken, new rows are looked at, and
- * where these have few texts, and one of them without a number, the panes to come get new words. Panes that are open keep
+ * Whoever sends enough nonsense takes all the numbers of a dimension. So once they are taken, some new rows are looked at,
+ * and where these have few texts, and one of them without a number, the panes to come get new words. Panes that are open keep
  * theirs, as a text must have one key in a pane. What `few` means is in bits of `seen`: those of 223 texts, of 1024 rows.
  */
 enum { ROWS_TO_JUDGE = 1024, FEW_SEEN = 200 };
 
-static inline bool are_taken(const words *w) { return w->number > MOST_WORDS; }
-
-static void look_at(const state *s, words *w, uint8_t number, const uint8_t *text, size_t length) {
-    uint64_t hash = number == SPELLED ? xxh3(text, length < 240 ? length : 240) : number;
+static void look_at(state *s, words *w, uint8_t number, const slot *text) {
+    size_t length = number == SPELLED ? (size_t)text->length : 0;
+    uint64_t hash = number == SPELLED ? xxh3(text->text, length < 240 ? length : 240) : xxh64_avalanche(number);
     uint64_t place = word_place(word_hash(hash, s->seed));
     w->seen[place / 64] |= 1ull << place % 64;
-    w->rows++;
     if (number == SPELLED && length <= LONGEST_WORD) w->wanting = true;
+    if (++w->rows == ROWS_TO_JUDGE) s->looking &= ~(1ull << w->dimension);
+}
+
+/* A pane of the words of now has a new row. */
+__attribute__((noinline)) static void look_at_row(state *s, const event *e) {
+    for (uint64_t left = s->looking; left; left &= left - 1) {
+        int32_t d = __builtin_ctzll(left);
+        look_at(s, s->words[d], e->key[d], &e->slots[s->dimensions[d]]);
+    }
 }
 
 /* The words that a pane's keys are made of. */
@@ -94,7 +103,8 @@ static inline words *words_of(const state *s, uint64_t alternate, int32_t d) {
 
 static void renew_words(state *s, int32_t d) {
     words *w = s->words[d];
-    s->words[d] = new_words(s);
+    s->words[d] = new_words(s, d);
+    s->looking &= ~(1ull << d);
     s->alternate ^= 1ull << d;
     s->renewals++;
     if (w->panes) s->older[d] = w;
@@ -114,6 +124,7 @@ static void take_words(state *s, pane *p) {
             bool few = w->wanting && seen < FEW_SEEN && !s->older[d];
             memset(w->seen, 0, sizeof w->seen);
             w->rows = w->wanting = 0;
+            s->looking |= 1ull << d;
             if (few) renew_words(s, d);
         }
         s->words[d]->panes++;
