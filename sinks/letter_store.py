@@ -106,7 +106,7 @@ class ClickHouseLetters:
 
 
 def _where(selection: Selection, by: Collection[str] = ()) -> tuple[str, dict[str, Any]]:
-    """The condition, with the names of its parameters, and these; only of what it is selected `by`, if said."""
+    """The condition, with the names of its parameters, and these; of all or only what is selected `by`."""
     s = selection
     wanted = {
         "stream": (s.stream, "stream = %(stream)s"),

@@ -79,7 +79,7 @@ class NotedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Letters of one stream and field with one reason, but for numbers and quotes in it (`streams.core.shapes`).
+    """Letters of one stream and field with one reason, but for numbers and quotes (`streams.core.shapes`).
 
     `example` is the newest of them.
     """

@@ -43,7 +43,7 @@ LEFT JOIN
     WHERE (topic, partition, epoch, offset) IN (SELECT topic, partition, epoch, offset FROM noted)
     GROUP BY topic, partition, epoch, offset
 ) AS d ON d.topic = n.topic AND d.partition = n.partition AND d.epoch = n.epoch AND d.offset = n.offset
-SETTINGS do_not_merge_across_partitions_select_final = 1;
+SETTINGS do_not_merge_across_partitions_select_final = 1, join_algorithm = 'full_sorting_merge';
 
 -- Who is held back: events by stream, source and hour, and how many of them are not fetched.
 CREATE OR REPLACE VIEW noted_letters AS

@@ -89,7 +89,7 @@ class Refused:
 class Quota:
     """How many letters each source may still have in the present minute of Kafka's append time.
 
-    It holds at most SOURCES counts, whatever comes. A time that goes back counts as the present minute.
+    It holds at most SOURCES counts and two more; a time that goes back is of the present minute.
     """
 
     __slots__ = ("_counts", "_letters", "_minute")
@@ -120,7 +120,8 @@ class Refusals:
 
     def __init__(self, key: str, limits: Limits) -> None:
         name = re.escape(key.encode())
-        self._own = re.compile(rb'"%b"[ \t\r\n]*:[ \t\r\n]*(?:"([^"\\]{1,64})|([-.0-9]{1,64}))' % name)
+        value = rb'(?:"([^"\\]{1,64})|([-.0-9]{1,64}))'
+        self._own = re.compile(rb'"%b"[ \t\r\n]*:[ \t\r\n]*%b' % (name, value))
         self._letter_bytes = limits.letter_bytes
         self._quota = Quota(limits.source_letters)
         self.note_below = 0
