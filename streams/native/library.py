@@ -20,7 +20,7 @@ class Shared(Structure):
             "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates",
             "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
             "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item",
-            "bytes", "kept", "flush",
+            "bytes", "kept", "spread", "flush",
         )
     )  # fmt: skip
 
