@@ -33,9 +33,11 @@ from streams.core.values import (
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
-# what a late event weighs in memory
-EVENT_BYTES = 800
+# what a late event weighs in memory until it is stored, and each character of its id and dimensions
+LATE_BYTES, LATE_TEXT_BYTES = 1200, 4
 NEVER_MS = 1 << 62
+# room in which anything may wait
+ENDLESS = 1 << 62
 NO_PANE = Pane(NEVER_MS, NEVER_MS, 0)
 
 
@@ -59,8 +61,10 @@ class PartitionState:
         self._waiting: list[tuple[Pane, Key, Total]] = []
         self._closed: list[ClosedPane] = []
         self._kept = self._kept_rows = self._captured = 0
-        self._late: list[LateEvent] = []
+        self._late, self._late_bytes = list[LateEvent](), 0
         self.refusals = Refusals(spec.key, rules.limits)
+        # once more than this waits, the fold stops behind the message that it is at
+        self._enough = ENDLESS
         self.position = progress.replay_from
         self.max_event_ms, self.max_append_ms = progress.max_event_ms, progress.max_append_ms
         self._forget_what_is_stored()
@@ -83,8 +87,8 @@ class PartitionState:
         """About how many bytes wait to be flushed, the bound of back-pressure; 0 while nothing can be."""
         if self.replaying:
             return 0
-        events, rows = len(self._late), self._rows_waiting()
-        return self._kept_bytes() + rows * self.row_bytes + events * EVENT_BYTES + self.refusals.bytes
+        rows = self._rows_waiting() * self.row_bytes
+        return self._kept_bytes() + rows + self._late_bytes + self.refusals.bytes
 
     @property
     def open_bytes(self) -> int:
@@ -112,18 +116,26 @@ class PartitionState:
             dead=self.dead,
         )
 
-    def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
+    def fold(self, batch: RecordBatch | PackedBatches | Unread, room: int = ENDLESS) -> None:
         """Fold the messages of one batch or several that have not been folded yet, in the order of the log.
 
-        Raises CorruptBatch where the log itself is broken.
+        Once `room` more bytes wait to be flushed, it stops behind the message that it is at: while `position`
+        is below the batch's `next_offset`, call it again with the same batch. Raises CorruptBatch where the
+        log itself is broken.
         """
-        if isinstance(batch, Unread):
-            self._pass_over(batch)
-            return
+        self._enough = self.pending + room
         if isinstance(batch, PackedBatches):
             pieces = unpack(batch, self._rules.limits)
             while self.position < batch.next_offset and (piece := next(pieces, None)):
-                self.fold(piece)
+                self._fold_piece(piece)
+                if self.pending > self._enough:
+                    return
+        else:
+            self._fold_piece(batch)
+
+    def _fold_piece(self, batch: RecordBatch | Unread) -> None:
+        if isinstance(batch, Unread):
+            self._pass_over(batch)
             return
         if self.replaying:
             self._fold_until(self._stored.next_offset, batch)
@@ -142,7 +154,7 @@ class PartitionState:
             return None
         rows, closed = self._take_waiting()
         changes = Changes(progress, rows, closed, self._late, *self.refusals.take())
-        self._late = []
+        self._late, self._late_bytes = [], 0
         self._reported = progress
         return changes
 
@@ -169,7 +181,7 @@ class PartitionState:
 
     def _forget_what_is_stored(self) -> None:
         """Of a replayed message only the rows and ids of open panes are news."""
-        self._late = []
+        self._late, self._late_bytes = [], 0
         self.refusals.forget()
         stored = self._stored
         self.folded, self.duplicates, self.late, self.dead = (
@@ -187,6 +199,9 @@ class PartitionState:
             if isinstance(event, Bundle):
                 self._fold_bundle(event, Message(offset, append_ms, key, value))
                 pane = NO_PANE
+                if self.pending > self._enough:
+                    self.position = min(offset + 1, end)
+                    return
                 continue
             at_ms = event.occurred_at
             # most events fall into the pane of the event before, and it is still open
@@ -275,10 +290,13 @@ class PartitionState:
         total.gathered.append(event)
         total.offset = position[0]
         late_id = id_hash(event.event_id if self._spec.dedupe else f"{position}")
-        row = self._row(start_ms, self._plan.key_of(event), total, late_id)
+        key = self._plan.key_of(event)
+        row = self._row(start_ms, key, total, late_id)
         at_ms, append_ms = event.occurred_at, message.append_ms
         late = LateEvent(start_ms, late_id, event.event_id, at_ms, append_ms, position, row)
         self._late.append(late)
+        texts = len(event.event_id) + sum(len(value or "") for value in key)
+        self._late_bytes += LATE_BYTES + LATE_TEXT_BYTES * texts
         self.late += 1
 
     def _refuse(self, refusal: Refusal, message: Message) -> None:

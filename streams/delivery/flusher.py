@@ -121,7 +121,7 @@ async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> int:
     by_stream: dict[str, list[Captured]] = {}
     for captured in runtime.partitions.capture():
         by_stream.setdefault(captured.spec.name, []).append(captured)
-    runtime.make_room()
+    runtime.room.made()
     if by_stream:
         runtime.reach("flush.captured")
         # after the fetches of what was captured, and before any of it is stored

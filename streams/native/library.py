@@ -11,7 +11,7 @@ from streams.native.build import SOURCE, source_version
 from streams.native.layout import check_layout
 from streams.native.tables import ConditionTable, FieldTable, MeasureTable, StreamTable
 
-DONE, HANDED_OVER, UNREAD, CORRUPT = range(4)
+DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH = range(5)
 FOLDED, LATE, TOO_EARLY = range(3)
 
 
@@ -21,10 +21,11 @@ class Shared(Structure):
     _fields_ = tuple(
         (name, c_int64)
         for name in (
-            "position", "end", "limit", "replaying", "watermark_ms", "max_event_ms", "max_append_ms",
-            "folded", "duplicates", "waiting", "closed", "closed_ids", "panes", "batch", "at", "index",
-            "delta", "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item", "bytes",
-            "kept", "flush",
+            "position", "end", "limit", "enough", "row_bytes", "replaying",
+            "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates",
+            "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
+            "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item",
+            "bytes", "kept", "spread", "flush",
         )
     )  # fmt: skip
 
@@ -43,7 +44,7 @@ CONSTANTS = {
     "MEASURED": tables.MEASURED,
     "COUNT": tables.COUNT, "SUM": tables.SUM, "THOUSANDTHS": tables.THOUSANDTHS, "ELAPSED": tables.ELAPSED,
     "IS": tables.IS, "HAS": tables.HAS, "NOT_AFTER": tables.NOT_AFTER, "AFTER": tables.AFTER,
-    "DONE": DONE, "HANDED_OVER": HANDED_OVER, "UNREAD": UNREAD, "CORRUPT": CORRUPT,
+    "DONE": DONE, "HANDED_OVER": HANDED_OVER, "UNREAD": UNREAD, "CORRUPT": CORRUPT, "ENOUGH": ENOUGH,
     "FOLDED": FOLDED, "LATE": LATE, "TOO_EARLY": TOO_EARLY,
     "OFFSET_BITS": OFFSET_BITS,
 }  # fmt: skip

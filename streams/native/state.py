@@ -16,13 +16,13 @@ from schemas.fields import Kind, field_rules
 from streams.core.framing import CorruptBatch, read_header, unread
 from streams.core.message import Message
 from streams.core.pane import Pane, id_hash
-from streams.core.partition import NO_PANE, PartitionState
+from streams.core.partition import ENDLESS, NO_PANE, PartitionState
 from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
 from streams.core.window import pane_start
 from streams.native.checks import used_fields
-from streams.native.library import CORRUPT, HANDED_OVER, LATE, TOO_EARLY, UNREAD, Library, Shared
+from streams.native.library import CORRUPT, ENOUGH, HANDED_OVER, LATE, TOO_EARLY, UNREAD, Library, Shared
 from streams.native.rows import take_rows
 from streams.native.tables import stream_table
 from streams.spec import StreamSpec
@@ -62,7 +62,7 @@ class NativePartitionState(PartitionState):
         self._state = library.new(byref(stream_table(spec, rules)))
         weakref.finalize(self, library.free, self._state)
         self._shared: Any = cast(self._state, POINTER(Shared)).contents
-        self._shared.watermark_ms = progress.watermark_ms
+        self._shared.watermark_ms, self._shared.row_bytes = progress.watermark_ms, self.row_bytes
         fields, used = field_rules(spec.event), used_fields(spec)
         self._used = [(i, rule.name, rule.kind) for i, rule in enumerate(fields) if rule.name in used]
         self._numbers = struct.Struct(f"={len(fields)}q")
@@ -85,16 +85,22 @@ class NativePartitionState(PartitionState):
         """How many bytes the open panes hold, their rows that wait to be flushed among them."""
         return int(self._shared.bytes - self._shared.kept - self._shared.waiting * WAITING_BYTES)
 
-    def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
-        """Fold the messages of these batches that have not been folded yet, as `PartitionState` does."""
+    def fold(self, batch: RecordBatch | PackedBatches | Unread, room: int = ENDLESS) -> None:
+        """Fold the messages of these batches that have not been folded yet, as `PartitionState` does.
+
+        What open panes come to hold needs room too.
+        """
         if isinstance(batch, Unread):
             self._pass_over(batch)
             return
         batches = pack(batch) if isinstance(batch, RecordBatch) else batch
         if self.replaying:
+            # nothing can be captured before the end of it
+            self._enough = ENDLESS
             self._fold_packed(self._stored.next_offset, batches)
             self._forget_what_is_stored()
             self._close_panes()
+        self._enough = self._held() + self._outside() + room
         self._fold_packed(batches.next_offset, batches)
 
     def _fold_packed(self, end: int, batches: PackedBatches) -> None:
@@ -104,13 +110,29 @@ class NativePartitionState(PartitionState):
         shared.end, shared.limit, shared.replaying = end, batches.next_offset, self.replaying
         shared.batch, shared.at, shared.index = batches.start, 0, 0
         fold, state, data, stop = self._library.fold, self._state, batches.data, batches.end
+        shared.enough = self._enough - self._outside()
         while how := fold(state, data, stop):
             if how == HANDED_OVER:
                 self._fold_handed_over(data)
+                shared.enough = self._enough - self._outside()
+                if self._held() > shared.enough:
+                    shared.position = shared.offset + 1
+                    return
+            elif how == ENOUGH:
+                return
             elif how == UNREAD:
                 self._pass_over_rest(batches, end)
             elif how == CORRUPT:
                 raise CorruptBatch(batches, shared.batch)
+
+    def _held(self) -> int:
+        """What fold.c holds, and what its waiting rows take when they are captured."""
+        shared = self._shared
+        return int(shared.bytes + shared.waiting * self.row_bytes + shared.spread)
+
+    def _outside(self) -> int:
+        """What waits and is not in fold.c's memory."""
+        return self._late_bytes + self.refusals.bytes
 
     def _pass_over_rest(self, batches: PackedBatches, end: int) -> None:
         """Refuse the rest of a batch where fold.c found no record; what ends behind `end` is for later."""
@@ -175,7 +197,7 @@ class NativePartitionState(PartitionState):
         return int(self._shared.waiting)
 
     def _kept_bytes(self) -> int:
-        return int(self._shared.kept)
+        return int(self._shared.kept + self._shared.spread)
 
     def _take_waiting(self) -> tuple[Rows, list[ClosedPane]]:
         rows = take_rows(self._library, self._state, self._spec, self._shared.waiting, self._stored.epoch)

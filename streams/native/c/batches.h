@@ -84,7 +84,12 @@ static void forget_bundle(state *s) {
     s->bundle_room = 0;
 }
 
-enum { DONE, HANDED_OVER, UNREAD, CORRUPT };
+enum { DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH };
+
+/* Whether no more may wait: of an open row that was there before, only what it adds to a flush is new. */
+static inline bool is_enough(const shared *h) {
+    return h->bytes + h->waiting * h->row_bytes + h->spread > h->enough;
+}
 
 static int hand_over(state *s, const batch *b, const record *r, int64_t offset, int64_t index, int64_t item) {
     shared *h = &s->shared;
@@ -188,6 +193,10 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
             delta = r.delta;
             index++;
         }
+        if (UNLIKELY(is_enough(h)) && index < b->count) {
+            h->position = b->base_offset + delta + 1 < h->position ? h->position : b->base_offset + delta + 1;
+            return ENOUGH;
+        }
     }
     return at == b->end ? DONE : unread(h, at, index, delta);
 }
@@ -195,7 +204,8 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
 /*
  * Fold the batches up to byte `size` from where the fold stands. HANDED_OVER: Python folds the message named
  * in `shared`, and calls again. UNREAD: the record at byte `shared.at` is none, or where none may be; Python
- * decides, sets `index` and `at` to the batch's end, and calls again. CORRUPT: no batch is at `shared.batch`.
+ * decides, sets `index` and `at` to the batch's end, and calls again. CORRUPT: no batch is at `shared.batch`. ENOUGH:
+ * too much waits to go on now; the rest is folded by another call, from `position` on.
  */
 EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
     shared *h = &s->shared;
@@ -208,6 +218,7 @@ EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
             int how = fold_records(s, data, size, &b);
             if (how != DONE) return how;
             h->position = b.next_offset < h->end ? b.next_offset : h->end;
+            if (UNLIKELY(is_enough(h)) && h->position < h->end) return ENOUGH;
         }
         h->batch = b.end;
         h->at = h->index = 0;

@@ -28,13 +28,14 @@ typedef struct {
 
 /* A line is missing here? Loading says which one. */
 static const agreed AGREED[] = {
-    SIZE(shared), FIELD(shared, position), FIELD(shared, end), FIELD(shared, limit), FIELD(shared, replaying),
+    SIZE(shared), FIELD(shared, position), FIELD(shared, end), FIELD(shared, limit), FIELD(shared, enough),
+    FIELD(shared, row_bytes), FIELD(shared, replaying),
     FIELD(shared, watermark_ms),
     FIELD(shared, max_event_ms), FIELD(shared, max_append_ms), FIELD(shared, folded), FIELD(shared, duplicates),
     FIELD(shared, waiting), FIELD(shared, closed), FIELD(shared, closed_ids), FIELD(shared, panes), FIELD(shared, batch),
     FIELD(shared, at), FIELD(shared, index), FIELD(shared, delta), FIELD(shared, offset), FIELD(shared, append_ms), FIELD(shared, key_at),
     FIELD(shared, key_size), FIELD(shared, value_at), FIELD(shared, value_size), FIELD(shared, item), FIELD(shared, bytes),
-    FIELD(shared, kept), FIELD(shared, flush),
+    FIELD(shared, kept), FIELD(shared, spread), FIELD(shared, flush),
 
     SIZE(field_rule), FIELD(field_rule, name), FIELD(field_rule, values), FIELD(field_rule, default_text),
     FIELD(field_rule, default_number), FIELD(field_rule, low), FIELD(field_rule, high), FIELD(field_rule, real_low),
@@ -57,7 +58,7 @@ static const agreed AGREED[] = {
     VALUE(REQUIRED), VALUE(NULLABLE), VALUE(DEFAULT), VALUE(MEASURED),
     VALUE(COUNT), VALUE(SUM), VALUE(THOUSANDTHS), VALUE(ELAPSED),
     VALUE(IS), VALUE(HAS), VALUE(NOT_AFTER), VALUE(AFTER),
-    VALUE(DONE), VALUE(HANDED_OVER), VALUE(UNREAD), VALUE(CORRUPT),
+    VALUE(DONE), VALUE(HANDED_OVER), VALUE(UNREAD), VALUE(CORRUPT), VALUE(ENOUGH),
     VALUE(FOLDED), VALUE(LATE), VALUE(TOO_EARLY),
     VALUE(OFFSET_BITS),
 };

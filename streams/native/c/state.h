@@ -77,6 +77,8 @@ typedef struct {
 typedef struct {
     int64_t position, end;   /* fold offsets from here up to, not including, the end */
     int64_t limit;           /* the offset behind the last batch */
+    int64_t enough;          /* bytes held, and row_bytes of each waiting row, above which the fold stops */
+    int64_t row_bytes;
     int64_t replaying;       /* the watermark stands still, and late events are stored already */
     int64_t watermark_ms, max_event_ms, max_append_ms;
     int64_t folded, duplicates;
@@ -85,6 +87,7 @@ typedef struct {
     int64_t delta;            /* the offset of the record before that one, from the batch's on; -1: there is none */
     int64_t offset, append_ms, key_at, key_size, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
     int64_t bytes, kept;      /* memory held; of it what closed panes hold until they are flushed */
+    int64_t spread;           /* what of waiting rows has no fixed size, when it is packed: texts, and buckets */
     int64_t flush;            /* the number of the one to come, from 1 to UINT32_MAX */
 } shared;
 

@@ -46,7 +46,7 @@ def test_too_much_waiting_holds_the_next_poll_until_a_capture() -> None:
         await asyncio.sleep(0)
         held_at, urgent = runtime.positions()[P0], runtime.urgent.is_set()
         runtime.partitions.capture()
-        runtime.make_room()
+        runtime.room.made()
         await second
         return held_at, urgent, runtime.positions()[P0]
 
