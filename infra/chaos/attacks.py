@@ -25,7 +25,7 @@ SOURCES = 3
 def future(rng: Random, now_ms: int, new: NewEvent) -> list[bytes]:
     """A bundle that is hours ahead of any clock."""
     ahead_ms = now_ms + 60 * DAY_MS
-    return [orjson.dumps([new(ahead_ms + n) for n in range(rng.randrange(50, 300))])]
+    return [orjson.dumps([new(ahead_ms + n) for n in range(rng.randrange(10, 40))])]
 
 
 def too_many(_rng: Random, _now_ms: int, _new: NewEvent) -> list[bytes]:
@@ -38,7 +38,7 @@ def ancient(rng: Random, _now_ms: int, new: NewEvent) -> list[bytes]:
     first_ms = FROM_2000_MS + rng.randrange(MINUTES_OF_25_YEARS) * MINUTE_MS
     step_ms = rng.choice((MINUTE_MS, 20 * DAY_MS))
     last_ms = FROM_2000_MS + MINUTES_OF_25_YEARS * MINUTE_MS
-    times = [first_ms + n * step_ms for n in range(rng.randrange(20, 120))]
+    times = [first_ms + n * step_ms for n in range(rng.randrange(10, 60))]
     return [orjson.dumps([new(at_ms) for at_ms in times if at_ms < last_ms])]
 
 
@@ -49,7 +49,7 @@ def chosen(rng: Random, now_ms: int, new: NewEvent) -> list[bytes]:
 
 def burst(rng: Random, _now_ms: int, _new: NewEvent) -> list[bytes]:
     """Garbage of one source, one behind the other."""
-    return [rng.randbytes(40) or b"0" for _ in range(rng.randrange(20, 60))]
+    return [rng.randbytes(40) or b"0" for _ in range(rng.randrange(10, 30))]
 
 
 @cache

@@ -95,14 +95,14 @@ class Load:
 LOADS = {
     "bundles of 8 MB": Load(lambda: bundles(lambda n: wide(n, 5), 6500)),
     "a million windows": Load(lambda: bundles(lambda n: event(n, FROM_2000_S + 60 * n), 10_000)),
-    "a million keys": Load(lambda: bundles(lambda n: event(n, 5, camera_id=f"c{n}"), 1000, 4), poll=20),
-    "long ids": Load(lambda: bundles(lambda n: wide(n, 5 + 60 * (n // 50_000)), 100, 10), poll=20),
+    "a million keys": Load(lambda: bundles(lambda n: event(n, 5, camera_id=f"c{n}"), 1000, 4), poll=4),
+    "long ids": Load(lambda: bundles(lambda n: wide(n, 5 + 60 * (n // 50_000)), 100, 10), poll=2),
     "compressed": Load(lambda: bundles(lambda n: event(n, n // 100, camera_id=f"c{n}"), 1000, 30), ZSTD, 2),
     "compressed garbage": Load(lambda: garbage(10_000, 200), ZSTD, 2),
     "compressed nulls": Load(lambda: (([(b"", b"")] * 300_000) for _ in count()), ZSTD, 2),
     "dead letters of 1 MB": Load(letters, poll=2),
-    "garbage": Load(lambda: garbage(10_000, 25), poll=20),
-    "late events": Load(late, poll=20),
+    "garbage": Load(lambda: garbage(10_000, 25), poll=6),
+    "late events": Load(late),
 }
 ALL = "all of these"
 
