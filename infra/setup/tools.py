@@ -1,6 +1,7 @@
 """System tools that set-up needs: found, installed by apt-get where that is allowed, else named."""
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -65,6 +66,26 @@ def install_compiler(progress: Progress) -> None:
     """A C compiler with the headers of the C library, both small packages of Debian."""
     _install(progress, "C compiler", ("gcc",))
     _install(progress, "C library's headers", ("libc6-dev",))
+
+
+def require_fuzzer(progress: Progress) -> tuple[str, Path]:
+    """The path of Clang, and of its libFuzzer without a main; installed when missing, with the sanitizers."""
+    clang = _require(progress, "clang", "Clang", ("clang",))
+    if found := _libfuzzer(clang):
+        return clang, found
+    shown = subprocess.run([clang, "-dumpversion"], capture_output=True, text=True, check=True).stdout
+    packages = [f"libclang-{part}-{shown.split('.')[0].strip()}-dev" for part in ("rt", "common")]
+    _install(progress, "libFuzzer and the sanitizers", packages)
+    if found := _libfuzzer(clang):
+        return clang, found
+    raise SetupError(f"{clang} has no libFuzzer, and apt-get install {packages[0]} did not bring it")
+
+
+def _libfuzzer(clang: str) -> Path | None:
+    shown = subprocess.run([clang, "-print-resource-dir"], capture_output=True, text=True, check=True).stdout
+    names = ("fuzzer_no_main", f"fuzzer_no_main-{platform.machine()}")
+    found = (sorted(Path(shown.strip()).glob(f"lib/*/libclang_rt.{name}.a")) for name in names)
+    return next((paths[0] for paths in found if paths), None)
 
 
 def _require(progress: Progress, command: str, title: str, packages: Sequence[str]) -> str:

@@ -125,9 +125,10 @@ class PartitionState:
         """
         self._enough = self.pending + room
         if isinstance(batch, PackedBatches):
-            for piece in unpack(batch, self._rules.limits):
+            pieces = unpack(batch, self._rules.limits)
+            while self.position < batch.next_offset and (piece := next(pieces, None)):
                 self._fold_piece(piece)
-                if self.position >= batch.next_offset or self.pending > self._enough:
+                if self.pending > self._enough:
                     return
         else:
             self._fold_piece(batch)

@@ -1,0 +1,111 @@
+"""What the fuzzer begins with: examples of each stream in all forms, and what was once judged differently."""
+
+from collections.abc import Iterator
+
+import orjson
+
+from schemas.errors import SchemaError
+from schemas.event import Event
+from schemas.fields import FieldRule, Kind, field_rules
+from schemas.jsonschema import examples
+from streams.core.records import varint
+from streams.spec import StreamSpec
+from tests.fuzz.cases import GAP, KEY, NOW_MS, UNREAD, Form, Piece, bytes_of, put_right, record, streams
+from tests.fuzz.words import AFTER, MOMENTS, VARINTS
+
+DELTAS = (
+    (0, 7),
+    (-1, 0),
+    (0, 0),
+    (1, 0),
+    (0, 2),
+    (0, (1 << 31) - 1),
+    (0, 1),
+    (2, 3),
+    (1, 2),
+    (-(1 << 31), 0),
+)
+
+
+def seeds() -> Iterator[bytes]:
+    """Inputs to begin with."""
+    for stream, spec in enumerate(streams()):
+        yield from _seeds(stream, spec)
+
+
+def _seeds(stream: int, spec: StreamSpec) -> Iterator[bytes]:
+    good, bad = events_of(spec.event)
+    for times in (0, 1, 17):
+        pieces = [_piece(value, i) for i, value in enumerate([*good, *bad])]
+        for at in range(0, len(pieces), 4):
+            yield bytes_of(stream, Form.MESSAGES, pieces[at : at + 4], times=times)
+    bundle = b"[" + b",".join(good) + b"]"
+    for value in (
+        bundle,
+        b"[" + b",".join([good[0], *bad[:3], good[-1]]) + b"]",
+        b"[]",
+        b" [ " + good[0] + b" ] ",
+    ):
+        yield bytes_of(stream, Form.MESSAGES, [_piece(value, 0), _piece(good[0], 1)])
+    for moment in MOMENTS:
+        yield bytes_of(stream, Form.MESSAGES, [_piece(with_field(good[0], "occurred_at", f'"{moment}"'), 0)])
+    several = [*good, *good][:2]
+    for deltas in DELTAS:
+        records = b"".join(record(delta, b"k", value) for delta, value in zip(deltas, several, strict=True))
+        for number, last in ((2, 1), (2, 3), (2, 0), (3, 3), (1, 1), (2, 0x7E)):
+            yield bytes_of(stream, Form.RECORDS, [_piece(bytes([number, last]) + records, 2)])
+    for excess in VARINTS:
+        yield bytes_of(
+            stream, Form.RECORDS, [_piece(b"\1\0" + excess + b"\0\0\0\1" + excess + good[0] + b"\0", 2)]
+        )
+        body = b"\0\0" + excess + b"\1" + varint(len(good[0])) + good[0] + b"\0"
+        yield bytes_of(stream, Form.RECORDS, [_piece(b"\1\0" + varint(len(body)) + body, 2)])
+    whole = put_right(_header(1, 0) + record(0, None, good[0]), 0)
+    for form in (Form.BATCHES, Form.VERBATIM):
+        yield bytes_of(stream, form, [_piece(whole, 3)])
+        yield bytes_of(stream, form, [_piece(whole, 0), _piece(put_right(whole, 1), 3)])
+
+
+def _header(number: int, last: int) -> bytes:
+    return b"".join((
+        b"\0" * 16, b"\2", b"\0" * 6, last.to_bytes(4, signed=True), NOW_MS.to_bytes(8), NOW_MS.to_bytes(8),
+        b"\xff" * 14, number.to_bytes(4),
+    ))  # fmt: skip
+
+
+def _piece(body: bytes, i: int) -> Piece:
+    return Piece(body, AFTER[i % len(AFTER)], (0, KEY, GAP, 0, UNREAD)[i % 5], i % 8)
+
+
+def events_of(event: type[Event]) -> tuple[list[bytes], list[bytes]]:
+    """Events that are taken, and events that are refused, as messages; ids differ."""
+    try:
+        found = examples(event)
+    except SchemaError:  # of a stream of tests
+        rules = field_rules(event)
+        some = [{r.name: _value(r) for r in rules if r.required or not every} for every in (True, False)]
+        return [orjson.dumps(e) for e in some], []
+    good = [orjson.dumps({**e, "event_id": f"e{i}"}) for i, e in enumerate(found.valid)]
+    return good, [orjson.dumps(e) for _, e in found.invalid]
+
+
+def _value(rule: FieldRule) -> object:
+    match rule.kind:
+        case Kind.INSTANT:
+            return NOW_MS
+        case Kind.LITERAL:
+            return rule.choices[0]
+        case Kind.TEXT:
+            return "t" * max(1, int(rule.low))
+        case Kind.FLAG:
+            return True
+        case Kind.INTEGER | Kind.NUMBER:
+            return max(rule.low, 1) if rule.high > 1 else rule.high
+    return None
+
+
+def with_field(value: bytes, name: str, written: str) -> bytes:
+    """The event with this as a field's value, whatever is written there."""
+    event = orjson.loads(value)
+    fields = [f'"{k}":{orjson.dumps(v).decode()}' for k, v in event.items() if k != name]
+    return ("{" + ",".join([*fields, f'"{name}":{written}']) + "}").encode()
