@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.chaos.log import read_log
-from infra.kafka import Reader
-from tests.support.clickhouse import ask
-from tests.support.events import camera_event, message
-from tests.support.hostile import (
+from infra.chaos.raw import (
     COMPRESS,
     GZIP,
     LZ4,
@@ -22,6 +19,9 @@ from tests.support.hostile import (
     longer,
     record,
 )  # fmt: skip
+from infra.kafka import Reader
+from tests.support.clickhouse import ask
+from tests.support.events import camera_event, message
 from tests.support.waiting import eventually
 from tests.support.workers import River, Stack, Worker, river
 

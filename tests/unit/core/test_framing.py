@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from infra.chaos.raw import batch, header, longer, record
 from streams.core.framing import CorruptBatch
 from streams.core.limits import Limits
 from streams.core.partition import PartitionState
@@ -12,7 +13,6 @@ from streams.core.values import Changes, PackedBatches, Progress
 from streams.registry import load_streams
 from tests.support.engines import ENGINES, engine
 from tests.support.events import T0_MS, camera_event, message
-from tests.support.hostile import batch, header, longer, record
 
 SPEC = load_streams()["camera"]
 APPEND_MS = T0_MS + 10_000

@@ -7,6 +7,7 @@ from pathlib import Path
 import cramjam
 import pytest
 
+from infra.chaos.raw import COMPRESS, GZIP, LZ4, SNAPPY, ZSTD, batch, bomb, record
 from streams.core.limits import Limits
 from streams.core.rules import Rules
 from streams.core.values import CompressedBatch, DeadLetter, Progress
@@ -18,7 +19,6 @@ from streams.registry import load_streams
 from tests.support import hostile
 from tests.support.engines import ENGINES, library
 from tests.support.events import T0_MS, camera_event, message
-from tests.support.hostile import COMPRESS, GZIP, LZ4, SNAPPY, ZSTD, batch, bomb, record
 
 CODECS = {"gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
 SPEC = load_streams()["camera"]
