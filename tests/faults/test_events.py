@@ -7,10 +7,10 @@ from random import Random
 
 import orjson
 
-from infra.chaos.hostile import with_raw
-from infra.chaos.rig import Rig
-from infra.chaos.stored import stored_dead, stored_totals, versions
-from infra.chaos.traffic import Message
+from tests.chaos.hostile import with_raw
+from tests.chaos.rig import Rig
+from tests.chaos.stored import stored_dead, stored_totals, versions
+from tests.chaos.traffic import Message
 from tests.faults.conftest import HOUR_MS, Mischief, NewRig
 
 LOCAL = timezone(timedelta(hours=7))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.chaos.log import read_log
-from infra.chaos.raw import (
+from infra.kafka.reader import Reader
+from tests.chaos.log import read_log
+from tests.chaos.raw import (
     COMPRESS,
     GZIP,
     LZ4,
@@ -19,7 +20,6 @@ from infra.chaos.raw import (
     longer,
     record,
 )  # fmt: skip
-from infra.kafka import Reader
 from tests.support.clickhouse import ask
 from tests.support.events import camera_event, message
 from tests.support.waiting import eventually

@@ -15,19 +15,19 @@ from pathlib import Path
 
 import orjson
 
-from infra.chaos.raw import NONE, ZSTD, batch, record
-from infra.settings import load_settings
+from infra.settings.environment import load_settings
 from sinks.memory import MemorySink
 from sinks.packed import inserts, packed_blocks
-from streams.config import WorkerConfig
 from streams.core.values import CompressedBatch, PackedBatches
-from streams.delivery.allocator import keep_memory
-from streams.delivery.failpoints import pass_by
-from streams.delivery.partitions import Captured
-from streams.delivery.runtime import Runtime
-from streams.delivery.unpack import Fetched
-from streams.flush import settle
 from streams.registry import load_streams
+from streams.worker.config import WorkerConfig
+from streams.worker.failpoints import pass_by
+from streams.worker.flush.steps import settle
+from streams.worker.partitions import Captured
+from streams.worker.process.allocator import keep_memory
+from streams.worker.runtime import Runtime
+from streams.worker.values import Fetched
+from tests.chaos.raw import NONE, ZSTD, batch, record
 from tests.support.events import T0_MS, camera_event
 
 MB = 1 << 20

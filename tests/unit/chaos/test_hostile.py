@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from kafka.structs import TopicPartition
 
-from infra.chaos.attacks import ATTACKS, alike
-from infra.chaos.hostile import BOMBS, TRICKS, UNPACK_MB, UNREAD, Raw, packed_bomb, raw, with_raw
-from infra.chaos.log import Record, Tagged
-from infra.chaos.traffic import Plan, Traffic
 from schemas.camera import CameraEvent
 from schemas.codec import Bundle, Codec
 from streams.core.pane import id_hash
 from streams.core.records import HEADER
+from tests.chaos.attacks import ATTACKS, alike
+from tests.chaos.hostile import BOMBS, TRICKS, UNPACK_MB, UNREAD, Raw, packed_bomb, raw, with_raw
+from tests.chaos.log import Record, Tagged
+from tests.chaos.traffic import Plan, Traffic
 
 TP = TopicPartition("camera.events", 1)
 MB = 1 << 20

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from infra.chaos.raw import batch, header, longer, record
 from streams.core.framing import CorruptBatch
 from streams.core.limits import Limits
 from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Changes, PackedBatches, Progress
 from streams.registry import load_streams
+from tests.chaos.raw import batch, header, longer, record
 from tests.support.engines import ENGINES, engine
 from tests.support.events import T0_MS, camera_event, message
 
