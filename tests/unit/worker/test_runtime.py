@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sinks.memory import MemorySink
+from streams.core.records import pack
 from streams.core.values import RecordBatch
 from streams.registry import load_streams
 from streams.sink import SinkRejected
@@ -60,7 +61,9 @@ def test_a_batch_is_folded_in_parts_with_a_flush_between_them() -> None:
     """One batch of many more events than have room: each part waits for a capture, and all of it counts."""
 
     async def body(runtime: Runtime) -> tuple[int, int, int]:
-        task, captures, most = asyncio.ensure_future(runtime.deliver(P0, poll(0, 0, 20_000))), 0, 0
+        values = [message(camera_event(f"e{n}", 1, camera_id=f"c{n}")) for n in range(20_000)]
+        packed = Fetched(0, pack(RecordBatch(0, 20_000, T0_MS + 2_000, values)))
+        task, captures, most = asyncio.ensure_future(runtime.deliver(P0, [packed])), 0, 0
         while not task.done():
             await asyncio.sleep(0)
             if runtime.room.closed:
@@ -82,20 +85,21 @@ def test_open_windows_above_the_bound_slow_folding_down(caplog: pytest.LogCaptur
 
     async def body(runtime: Runtime) -> tuple[object, ...]:
         polls = [asyncio.ensure_future(runtime.deliver(P0, poll(3 * n, 3 * n, 3))) for n in range(4)]
-        reached = []
+        reached, held_up = list[int](), list[tuple[bool, bool]]()
         for _ in range(5):
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             reached.append(runtime.positions()[P0])
-            held_up = runtime.held_up(time.monotonic()), runtime.held_up(time.monotonic() + 3600)
+            now_s = time.monotonic()
+            held_up.append((runtime.held_up(now_s), runtime.held_up(now_s + 3600)))
             runtime.partitions.capture()
             runtime.room.made()
         await asyncio.gather(*polls)
-        return reached, held_up, runtime.urgent.is_set()
+        return reached, held_up[:4], runtime.urgent.is_set()
 
     reached, held_up, urgent = with_runtime(body, open_bytes=1)
     assert reached == [3, 6, 9, 12, 12]
-    assert (held_up, urgent) == ((True, False), True)
+    assert (held_up, urgent) == ([(True, False)] * 4, True)
     told = [record.message for record in caplog.records if "SONGLO_OPEN_MB" in record.message]
     assert len(told) == 1
 
