@@ -10,7 +10,7 @@ import pytest
 from tests.support.engines import library
 from tests.support.loads import ALL, LOADS, MB, PENDING_BYTES, UNPACK_BYTES
 
-# a poll and its making: a batch of 8 MB, of which this process makes four copies; decoded it takes as much again
+# a poll and its making: a batch of 8 MB is there in four copies, and decoded it takes as much again
 BESIDE_BYTES = {"native": 48 * MB, "plain": 96 * MB}
 
 
