@@ -55,7 +55,7 @@ class Settings:
     skew_seconds: Annotated[int, "How far a clock may run ahead of Kafka's, 0 to 86400"] = 300
     flush_ms: Annotated[int, "Time between two flushes to ClickHouse in milliseconds, 50 to 60000"] = 1000
     flush_most_ms: Annotated[int, "… when ClickHouse can't keep up, at most, 50 to 60000"] = 10_000
-    pending_mb: Annotated[int, "What may wait in a worker while ClickHouse is away, in MB, 1 to 65536"] = 64
+    pending_mb: Annotated[int, "What may wait for a flush in MB, and as much under way, 1 to 65536"] = 64
     open_mb: Annotated[int, "Open windows in a worker, in MB, above which it slows down, 1 to 65536"] = 1024
     bundle_events: Annotated[int, "Events in one message at most, 1 to 1000000"] = 10_000
     unpack_mb: Annotated[int, "What one compressed batch may unpack to, in MB, 1 to 2047"] = 64

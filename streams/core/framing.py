@@ -14,7 +14,7 @@ from streams.core.records import BEFORE_LENGTH, HEADER, MAGIC
 from streams.core.values import OFFSET_BITS, PackedBatches, RecordBatch, Unread
 
 # of a batch that is handed on at once: decoded messages are ten times as large as their bytes
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 17
 
 
 class CorruptBatch(Exception):

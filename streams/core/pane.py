@@ -12,12 +12,14 @@ Key = tuple[str | None, ...]
 # what the parts of a pane weigh in memory, measured over many
 PANE_BYTES, ROW_BYTES, ID_BYTES, GATHERED_BYTES = 600, 700, 100, 500
 KEPT_PANE_BYTES, KEPT_ROW_BYTES = 350, 700
+# a character of a row's key, at most
+CHARACTER_BYTES = 4
 
 
 class Pane:
     """A half-open window `[start, end)` of one partition, until the watermark passes its end."""
 
-    __slots__ = ("end_ms", "first_offset", "ids", "rows", "start_ms")
+    __slots__ = ("characters", "end_ms", "first_offset", "ids", "rows", "start_ms")
 
     def __init__(self, start_ms: int, end_ms: int, first_offset: int) -> None:
         self.start_ms = start_ms
@@ -25,6 +27,8 @@ class Pane:
         self.first_offset = first_offset
         self.rows: dict[Key, Total] = {}
         self.ids: set[int] = set()
+        # of the keys of its rows
+        self.characters = 0
 
     def closed(self) -> ClosedPane:
         """What has to outlive the pane: its ids, sorted."""
@@ -37,12 +41,14 @@ class Pane:
 
 def held_bytes(pane: Pane) -> int:
     """About what an open pane weighs, without the events that have gathered."""
-    return PANE_BYTES + len(pane.rows) * ROW_BYTES + len(pane.ids) * ID_BYTES
+    rows = len(pane.rows) * ROW_BYTES + pane.characters * CHARACTER_BYTES
+    return PANE_BYTES + rows + len(pane.ids) * ID_BYTES
 
 
 def kept_bytes(pane: Pane, waiting: int) -> int:
     """About what remains of a closed pane of which so many rows wait."""
-    return KEPT_PANE_BYTES + waiting * KEPT_ROW_BYTES + len(pane.ids) * 8
+    texts = pane.characters * CHARACTER_BYTES if waiting else 0
+    return KEPT_PANE_BYTES + waiting * KEPT_ROW_BYTES + texts + len(pane.ids) * 8
 
 
 def id_hash(event_id: str) -> int:

@@ -277,6 +277,7 @@ class PartitionState:
         total = pane.rows.get(key)
         if total is None:
             total = pane.rows[key] = self._plan.new_total()
+            pane.characters += sum(map(len, filter(None, key)))
         if not total.waiting:
             total.waiting = True
             self._waiting.append((pane, key, total))

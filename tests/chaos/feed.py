@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from infra.kafka.access import KafkaFailureError
 from infra.kafka.producer import Producer
+from tests.chaos.hostile import Raw, Truth
 from tests.chaos.traffic import Message
 
 CHECKPOINT = 400
@@ -19,13 +20,15 @@ class Feed:
     What was not acknowledged when Kafka failed is sent again: at least once, as producers do.
     """
 
-    def __init__(self, brokers: str, messages: Iterable[Message], rate: float = 0) -> None:
+    def __init__(self, brokers: str, messages: Iterable[Message | Raw], rate: float = 0) -> None:
         self._brokers, self._messages, self._rate = brokers, messages, rate
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self.sent = 0
         self.sent_again = 0
+        # what a reader must find in each batch that may have been sent, by its tag
+        self.truths: dict[int, Truth] = {}
         self._thread.start()
 
     @property
@@ -45,7 +48,7 @@ class Feed:
 
     def _run(self) -> None:
         producer: Producer | None = None
-        unsure: list[Message] = []
+        unsure: list[Message | Raw] = []
         began = time.monotonic()
         try:
             for message in self._messages:
@@ -66,21 +69,25 @@ class Feed:
         ahead_s = began + self.sent / self._rate - time.monotonic() if self._rate else 0.0
         return self._stopping.wait(ahead_s) if ahead_s > 0.005 else self._stopping.is_set()
 
-    def _send(self, producer: Producer | None, unsure: list[Message], begin: int) -> Producer:
+    def _send(self, producer: Producer | None, unsure: list[Message | Raw], begin: int) -> Producer:
         """Send `unsure[begin:]`; all of it again, by a new producer, as often as Kafka fails."""
         while True:
             try:
                 if producer is None:
                     producer = Producer(self._brokers)
                 for message in unsure[begin:]:
-                    producer.send(message.topic, message.key, message.value)
+                    if isinstance(message, Raw):
+                        self.truths[message.tag] = message.truth
+                        message.send(self._brokers)
+                    else:
+                        producer.send(message.topic, message.key, message.value)
             except KafkaFailureError:
                 self._give_up(producer, unsure)
                 producer, begin = None, 0
             else:
                 return producer
 
-    def _settle(self, producer: Producer | None, unsure: list[Message]) -> Producer:
+    def _settle(self, producer: Producer | None, unsure: list[Message | Raw]) -> Producer:
         """Wait until all that is unsure is acknowledged."""
         while True:
             producer = self._send(producer, unsure, len(unsure))
@@ -93,7 +100,7 @@ class Feed:
                 unsure.clear()
                 return producer
 
-    def _give_up(self, producer: Producer | None, unsure: list[Message]) -> None:
+    def _give_up(self, producer: Producer | None, unsure: list[Message | Raw]) -> None:
         self.sent_again += len(unsure)
         if producer is not None:
             with contextlib.suppress(KafkaFailureError):

@@ -90,6 +90,9 @@ class Oracle:
         place = (record.topic, record.partition)
         self.next_offset[place] = record.offset + 1
         counts = self.counts.setdefault(place, Counts())
+        if record.unread:
+            self._refuse(record, 0, counts)
+            return
         decoded = self._codecs[record.topic].decode(record.value)
         if isinstance(decoded, Bundle):
             for refusal in decoded.refusals:

@@ -19,6 +19,7 @@ from sinks.query import stream_query
 from streams.registry import load_streams
 from streams.sink import SinkUnavailable
 from tests.chaos.feed import Feed
+from tests.chaos.hostile import UNPACK_MB, Raw
 from tests.chaos.log import Place, read_log
 from tests.chaos.nursery import Nursery
 from tests.chaos.oracle import READINGS, Oracle
@@ -145,6 +146,7 @@ class Rig:
             "SONGLO_SESSION_MS": str(times.session_ms),
             "SONGLO_METADATA_MS": str(times.metadata_ms),
             "SONGLO_DOUBT_SECONDS": str(times.doubt_s),
+            "SONGLO_UNPACK_MB": str(UNPACK_MB),
         }
         worker = Worker(self._nursery, name, self.directory / "workers", environ)
         self.workers.append(worker)
@@ -159,7 +161,7 @@ class Rig:
             worker.wait_ready()
         return started
 
-    def feed(self, messages: Iterable[Message], rate: float = 0) -> Feed:
+    def feed(self, messages: Iterable[Message | Raw], rate: float = 0) -> Feed:
         """Send traffic; the rate is in messages a second, 0 as fast as it goes."""
         feed = Feed(self.stack.brokers, messages, rate)
         self._feeds.append(feed)
@@ -204,7 +206,8 @@ class Rig:
     def oracle(self, begin: dict[Place, int] | None = None) -> Oracle:
         """One that has read the log."""
         oracle = self.new_oracle()
-        for record in read_log(self.stack.brokers, self.topics, begin):
+        truths = {tag: truth for feed in self._feeds for tag, truth in feed.truths.items()}
+        for record in read_log(self.stack.brokers, self.topics, begin, truths=truths):
             oracle.feed(record)
         return oracle
 

@@ -10,6 +10,7 @@ from typing import Any
 from infra.kafka.access import KafkaFailureError
 from infra.stack.stack import Stack
 from streams.sink import SinkError
+from tests.chaos.hostile import with_raw
 from tests.chaos.log import LogUnreadError
 from tests.chaos.mayhem import Mayhem
 from tests.chaos.nursery import Nursery
@@ -23,6 +24,8 @@ PARTITIONS = 6
 # event times pass so much faster than the clock
 SPEED = 20
 PAUSE_S = (3.0, 10.0)
+# of so many messages one is followed by a batch that no client makes
+RAW = 1 / 300
 SAMPLES, SAMPLE_S = 30, 60.0
 
 Say = Callable[[str], None]
@@ -112,7 +115,7 @@ def _run(order: Order, rig: Rig, stack: Stack, report: Report, say: Say) -> None
         partitions=PARTITIONS,
     )
     began = time.monotonic()
-    feed = rig.feed(Traffic(plan), order.rate)
+    feed = rig.feed(with_raw(Traffic(plan), RAW), order.rate)
     every_s = min(SAMPLE_S, seconds / SAMPLES)
     next_fault, next_sample = began + rng.uniform(*PAUSE_S), began + every_s
     while (now := time.monotonic()) < began + seconds:

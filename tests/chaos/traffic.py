@@ -8,23 +8,23 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import accumulate
 from random import Random
-from typing import Any
 
 import orjson
 
 from infra.kafka.partitioner import partition_of
+from tests.chaos.attacks import ATTACKS, SOURCES, Attack
+from tests.chaos.events import DAY_MS, KEYS, MAKERS, Event
 from tests.chaos.poison import POISON
 
-MINUTE_MS, DAY_MS = 60_000, 86_400_000
+MINUTE_MS = 60_000
 # of the span, what passes smoothly; the rest is leapt over
 SMOOTH = 0.3
 NEAR, RECENT, OLD = 30, 5000, 2000
 # where event times come near to the present, no edge can be foreseen: the append time counts too
 PRESENT_MS = 10 * MINUTE_MS
-
-Event = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,18 @@ class Plan:
     edge: float = 0.04
     skewed: float = 0.02
     poison: float = 0.03
+    future: float = 0.002
+    too_many: float = 0.002
+    ancient: float = 0.002
+    chosen: float = 0.003
+    burst: float = 0.002
 
 
 class Traffic:
     """Yields the messages of a plan in the order of sending."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self.plan = plan
         self._rng = Random(plan.seed)  # noqa: S311  # a test's traffic, not a secret
         self._leaps = sorted(self._rng.randrange(1, max(2, plan.messages)) for _ in range(plan.leaps))
         self._recent: deque[Message] = deque(maxlen=RECENT)
@@ -73,11 +78,11 @@ class Traffic:
         self._newest: dict[tuple[str, int], int] = {}
 
     def __iter__(self) -> Iterator[Message]:
-        plan, kinds = self._plan, self._kinds()
+        plan, kinds = self.plan, self._kinds()
         names, weights = list(kinds), list(accumulate(getattr(plan, name) for name in kinds))
         while self._sent < plan.messages:
             (name,) = self._rng.choices(names, cum_weights=weights)
-            for message in kinds[name](self._clock()):
+            for message in kinds[name](self.clock()):
                 self._sent += 1
                 yield message
 
@@ -90,23 +95,25 @@ class Traffic:
             "edge": self._edge,
             "skewed": self._skewed,
             "poison": self._poison,
+            **{name: partial(self._attack, make) for name, make in ATTACKS.items()},
         }
 
-    def _clock(self) -> int:
-        plan = self._plan
+    def clock(self) -> int:
+        """How far event times have come."""
+        plan = self.plan
         done = min(1.0, self._sent / plan.messages)
         leapt = sum(at <= self._sent for at in self._leaps) / plan.leaps if plan.leaps else 0.0
         smooth = SMOOTH if plan.leaps else 1.0
         return plan.now_ms - plan.span_ms + int(plan.span_ms * (smooth * done + (1 - smooth) * leapt))
 
     def _plain(self, now_ms: int) -> list[Message]:
-        return [self._one(*self._event(now_ms - int(self._rng.random() * self._plan.disorder_ms * 0.9)))]
+        return [self._one(*self._event(now_ms - int(self._rng.random() * self.plan.disorder_ms * 0.9)))]
 
     def _bundle(self, now_ms: int) -> list[Message]:
-        topic, first = self._event(now_ms - self._rng.randrange(self._plan.disorder_ms))
+        topic, first = self._event(now_ms - self._rng.randrange(self.plan.disorder_ms))
         bundle: list[Event] = [first]
         for _ in range(self._rng.randrange(1, 6)):
-            back_ms = self._rng.randrange(2 * self._plan.disorder_ms)
+            back_ms = self._rng.randrange(2 * self.plan.disorder_ms)
             bundle.append(self._event(now_ms - back_ms, topic)[1])
         if self._rng.random() < 0.3:
             bundle.append(self._rng.choice(bundle))
@@ -125,7 +132,7 @@ class Traffic:
 
     def _late(self, now_ms: int) -> list[Message]:
         """An event whose pane has closed, now and then by hours."""
-        plan = self._plan
+        plan = self.plan
         back_ms = plan.disorder_ms + plan.pane_ms + int(plan.span_ms * self._rng.random() ** 3)
         return [self._one(*self._event(now_ms - back_ms))]
 
@@ -138,12 +145,12 @@ class Traffic:
 
     def _edge(self, now_ms: int) -> list[Message]:
         """Events to the millisecond around the close of a pane, and around the allowed disorder."""
-        plan, rng = self._plan, self._rng
+        plan, rng = self.plan, self._rng
         topic, event = self._event(now_ms)
         newest = self._newest.get(self._place(topic, event), 0)
         if not newest or now_ms > plan.now_ms - PRESENT_MS:
             return [self._one(topic, event)]
-        key_field = _KEYS[topic]
+        key_field = KEYS[topic]
         closing = (newest - plan.disorder_ms) // plan.pane_ms * plan.pane_ms + plan.pane_ms
         if rng.random() < 0.5:
             times = [newest - plan.disorder_ms + by_ms for by_ms in (0, -1, 1)]
@@ -167,22 +174,31 @@ class Traffic:
         broken = self._rng.choice(list(POISON.values()))(self._rng, event)
         return [Message(topic, _key(topic, event), broken)]
 
+    def _attack(self, make: Attack, now_ms: int) -> list[Message]:
+        """Messages of one attacker, all in one partition."""
+        topic, key = self._rng.choice(list(MAKERS)), b"attacker-%d" % self._rng.randrange(SOURCES)
+        return [Message(topic, key, v) for v in make(self._rng, now_ms, partial(self.event, topic=topic))]
+
+    def event(self, at_ms: int, topic: str) -> Event:
+        """One more event of the topic."""
+        return self._event(at_ms, topic)[1]
+
     def _event(self, at_ms: int, topic: str | None = None) -> tuple[str, Event]:
         self._ids += 1
-        topic = topic or self._rng.choice(list(_MAKERS))
-        base = {"event_id": f"{self._plan.name}/{self._ids}", "occurred_at": at_ms}
-        return topic, base | _MAKERS[topic](self._rng, at_ms)
+        topic = topic or self._rng.choice(list(MAKERS))
+        base = {"event_id": f"{self.plan.name}/{self._ids}", "occurred_at": at_ms}
+        return topic, base | MAKERS[topic](self._rng, at_ms)
 
     def _one(self, topic: str, event: Event) -> Message:
         place, at_ms = self._place(topic, event), event["occurred_at"]
-        if at_ms <= self._plan.now_ms:
+        if at_ms <= self.plan.now_ms:
             self._newest[place] = max(self._newest.get(place, 0), at_ms)
         if self._rng.random() < 0.05:
             event = event | {"occurred_at": _text(at_ms)}
         return self._remember(Message(topic, _key(topic, event), orjson.dumps(event)))
 
     def _place(self, topic: str, event: Event) -> tuple[str, int]:
-        return topic, partition_of(_key(topic, event), self._plan.partitions)
+        return topic, partition_of(_key(topic, event), self.plan.partitions)
 
     def _remember(self, message: Message) -> Message:
         self._recent.append(message)
@@ -199,58 +215,4 @@ def _text(at_ms: int) -> str:
 
 
 def _key(topic: str, event: Event) -> bytes:
-    return str(event[_KEYS[topic]]).encode()
-
-
-def _camera(rng: Random, _at_ms: int) -> Event:
-    number = rng.randrange(6)
-    event: Event = {
-        "ward_code": f"0220{number % 3}",
-        "camera_id": f"cam-{number}",
-        "kind": "vehicle",
-        "count": rng.randrange(1, 9),
-    }
-    if rng.random() < 0.5:
-        event |= {"speed_kmh": round(rng.random() * 90, 1), "object_class": "xe máy"}
-    return event
-
-
-def _service(rng: Random, at_ms: int) -> Event:
-    case = rng.randrange(40)
-    event: Event = {
-        "ward_code": f"0220{case % 3}",
-        "case_id": f"case-{case}",
-        "procedure_code": f"1.{case % 2}",
-        "office_code": f"oso-{case % 3}",
-        "channel": rng.choice(("online", "counter")),
-        "action": rng.choice(("returned", "returned", "fee_paid")),
-    }
-    if rng.random() < 0.7:
-        submitted = at_ms - rng.randrange(14 * DAY_MS)
-        event |= {
-            "submitted_at": submitted,
-            "due_at": submitted + 7 * DAY_MS,
-            "fee_vnd": rng.randrange(2**53),
-        }
-    return event
-
-
-def _qr(rng: Random, _at_ms: int) -> Event:
-    number = rng.randrange(6)
-    return {
-        "ward_code": f"0220{number % 3}",
-        "merchant_id": f"shop-{number}",
-        "merchant_category": "market",
-        "provider": rng.choice(("vietqr", "momo")),
-        "succeeded": rng.randrange(10),
-        "failed": rng.randrange(3),
-        "amount_vnd": rng.randrange(2**53),
-    }
-
-
-_MAKERS: dict[str, Callable[[Random, int], Event]] = {
-    "camera.events": _camera,
-    "service.transactions": _service,
-    "qr.payments": _qr,
-}
-_KEYS = {"camera.events": "camera_id", "service.transactions": "case_id", "qr.payments": "merchant_id"}
+    return str(event[KEYS[topic]]).encode()

@@ -17,9 +17,11 @@ ENOUGH = 9
 # the last third against the first: so many times as much, and so much beyond that, is noise
 TIMES = 1.3
 SLACK = {"MB": 32.0, "files": 16.0, "parts": 40.0, "seconds": 3.0}
+# of the month that has most: events of 25 years make as many months, and each of those has a part at least
 PARTS = (
-    "SELECT table, count() AS parts FROM system.parts WHERE database = currentDatabase() AND active "
-    "GROUP BY table ORDER BY table"
+    "SELECT table, max(of_month) AS parts "
+    "FROM (SELECT table, partition, count() AS of_month FROM system.parts WHERE database = currentDatabase() "
+    "AND active GROUP BY table, partition) GROUP BY table ORDER BY table"
 )
 
 

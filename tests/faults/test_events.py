@@ -7,6 +7,7 @@ from random import Random
 
 import orjson
 
+from tests.chaos.hostile import with_raw
 from tests.chaos.rig import Rig
 from tests.chaos.stored import stored_dead, stored_totals, versions
 from tests.chaos.traffic import Message
@@ -29,6 +30,25 @@ def test_mischief_across_restarts(rig: Rig, traffic: Mischief, seed: int) -> Non
     verdict = rig.judge()
     assert verdict.equal, verdict
     assert min(verdict.late, verdict.duplicates, verdict.dead) > 200, verdict
+
+
+def test_batches_that_no_client_makes_across_restarts(new_rig: NewRig, traffic: Mischief, seed: int) -> None:
+    """Odd numbers, offsets that do not ascend, headers that are no text, and bombs: no worker minds them."""
+    # rows of hundreds of months are as many parts, which a busy machine does not write in a second
+    rng, rig = Random(seed), new_rig(clickhouse_s=5)
+    workers = rig.start_workers(2)
+    feed = rig.feed(
+        with_raw(traffic(seed, 1500, future=0.05, ancient=0.05, chosen=0.05, burst=0.02), 0.03), 1000
+    )
+    for worker in workers:
+        time.sleep(rng.uniform(0.2, 0.8))
+        worker.kill()
+        worker.start()
+    feed.join()
+    verdict = rig.judge()
+    assert verdict.equal, verdict
+    assert len(feed.truths) > 20
+    assert all(worker.alive for worker in workers)
 
 
 def test_a_day_of_backlog_over_a_month_boundary_twice(rig: Rig, traffic: Mischief, seed: int) -> None:

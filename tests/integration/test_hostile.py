@@ -7,9 +7,7 @@ import pytest
 
 from infra.kafka.reader import Reader
 from tests.chaos.log import read_log
-from tests.support.clickhouse import ask
-from tests.support.events import camera_event, message
-from tests.support.hostile import (
+from tests.chaos.raw import (
     COMPRESS,
     GZIP,
     LZ4,
@@ -22,6 +20,8 @@ from tests.support.hostile import (
     longer,
     record,
 )  # fmt: skip
+from tests.support.clickhouse import ask
+from tests.support.events import camera_event, message
 from tests.support.waiting import eventually
 from tests.support.workers import River, Stack, Worker, river
 

@@ -10,9 +10,9 @@ from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Changes, PackedBatches, Progress
 from streams.registry import load_streams
+from tests.chaos.raw import batch, header, longer, record
 from tests.support.engines import ENGINES, engine
 from tests.support.events import T0_MS, camera_event, message
-from tests.support.hostile import batch, header, longer, record
 
 SPEC = load_streams()["camera"]
 APPEND_MS = T0_MS + 10_000

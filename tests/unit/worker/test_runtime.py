@@ -1,10 +1,14 @@
 """Folding what is delivered: room, lost batches, and what a worker's end is told by."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from sinks.memory import MemorySink
+from streams.core.records import pack
 from streams.core.values import RecordBatch
 from streams.registry import load_streams
 from streams.sink import SinkRejected
@@ -51,6 +55,53 @@ def test_too_much_waiting_holds_the_next_poll_until_a_capture() -> None:
         return held_at, urgent, runtime.positions()[P0]
 
     assert with_runtime(body, pending_bytes=1) == (3, True, 6)
+
+
+def test_a_batch_is_folded_in_parts_with_a_flush_between_them() -> None:
+    """One batch of many more events than have room: each part waits for a capture, and all of it counts."""
+
+    async def body(runtime: Runtime) -> tuple[int, int, int]:
+        values = [message(camera_event(f"e{n}", 1, camera_id=f"c{n}")) for n in range(20_000)]
+        packed = Fetched(0, pack(RecordBatch(0, 20_000, T0_MS + 2_000, values)))
+        task, captures, most = asyncio.ensure_future(runtime.deliver(P0, [packed])), 0, 0
+        while not task.done():
+            await asyncio.sleep(0)
+            if runtime.room.closed:
+                most = max(most, runtime.partitions.pending_bytes)
+                runtime.partitions.capture()
+                captures += 1
+                runtime.room.made()
+        return captures, most, runtime.positions()[P0]
+
+    captures, most, position = with_runtime(body, pending_bytes=200_000)
+    assert position == 20_000
+    assert captures > 3
+    # as much as there is room for, and what one piece of the plain fold adds
+    assert most < 200_000 + 900_000
+
+
+def test_open_windows_above_the_bound_slow_folding_down(caplog: pytest.LogCaptureFixture) -> None:
+    """One poll between two flushes, which are asked for at once; it is told once, and is no standstill."""
+
+    async def body(runtime: Runtime) -> tuple[object, ...]:
+        polls = [asyncio.ensure_future(runtime.deliver(P0, poll(3 * n, 3 * n, 3))) for n in range(4)]
+        reached, held_up = list[int](), list[tuple[bool, bool]]()
+        for _ in range(5):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            reached.append(runtime.positions()[P0])
+            now_s = time.monotonic()
+            held_up.append((runtime.held_up(now_s), runtime.held_up(now_s + 3600)))
+            runtime.partitions.capture()
+            runtime.room.made()
+        await asyncio.gather(*polls)
+        return reached, held_up[:4], runtime.urgent.is_set()
+
+    reached, held_up, urgent = with_runtime(body, open_bytes=1)
+    assert reached == [3, 6, 9, 12, 12]
+    assert (held_up, urgent) == ([(True, False)] * 4, True)
+    told = [record.message for record in caplog.records if "SONGLO_OPEN_MB" in record.message]
+    assert len(told) == 1
 
 
 def test_a_stop_lets_go_of_a_poll_that_waits_for_room() -> None:

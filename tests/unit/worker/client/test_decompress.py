@@ -15,10 +15,10 @@ from streams.registry import load_streams
 from streams.worker.client.decompress import Damaged, decompress, opened
 from streams.worker.partitions import Partitions
 from streams.worker.values import Fetched
+from tests.chaos.raw import COMPRESS, GZIP, LZ4, SNAPPY, ZSTD, batch, bomb, record
 from tests.support import hostile
 from tests.support.engines import ENGINES, library
 from tests.support.events import T0_MS, camera_event, message
-from tests.support.hostile import COMPRESS, GZIP, LZ4, SNAPPY, ZSTD, batch, bomb, record
 
 CODECS = {"gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
 SPEC = load_streams()["camera"]

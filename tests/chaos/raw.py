@@ -4,6 +4,7 @@ import gzip
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import cramjam
 from crc32c import crc32c
@@ -85,14 +86,16 @@ def batch(
     last: int | None = None,
     codec: int = NONE,
     append_ms: int = 0,
+    first_ms: int | None = None,
 ) -> bytes:
     """A batch of these records with the right checksum; compressed here unless `records` are bytes."""
     number = len(records) if number is None else number
     last = number - 1 if last is None else last
+    first_ms = append_ms if first_ms is None else first_ms
     packed = records if isinstance(records, bytes) else COMPRESS[codec](b"".join(records))
     length = HEADER.size - BEFORE_LENGTH + len(packed)
     made = bytearray(
-        HEADER.pack(base, length, 0, MAGIC, 0, codec, last, append_ms, append_ms, -1, -1, -1, number) + packed
+        HEADER.pack(base, length, 0, MAGIC, 0, codec, last, first_ms, append_ms, -1, -1, -1, number) + packed
     )
     made[CRC_AT : CRC_AT + 4] = crc32c(bytes(made[ATTRIBUTES_AT:])).to_bytes(4)
     return bytes(made)
@@ -153,12 +156,12 @@ def streamed(codec: int, pieces: Iterable[bytes]) -> bytes:
     if codec == SNAPPY:
         blocks = [bytes(cramjam.snappy.compress_raw(piece)) for piece in pieces]
         return xerial(b"") + b"".join(struct.pack(">i", len(each)) + each for each in blocks)
-    compressor = {
+    makers: dict[int, Callable[[], Any]] = {
         GZIP: lambda: cramjam.gzip.Compressor(level=6),
         LZ4: lambda: cramjam.lz4.Compressor(level=1, content_checksum=False, block_linked=False),
         ZSTD: lambda: cramjam.zstd.Compressor(level=3),
-    }[codec]()
-    packed = bytearray()
+    }
+    compressor, packed = makers[codec](), bytearray()
     for piece in pieces:
         compressor.compress(piece)
         packed += bytes(compressor.flush())
