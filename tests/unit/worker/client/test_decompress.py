@@ -15,8 +15,7 @@ from streams.registry import load_streams
 from streams.worker.client.decompress import Damaged, decompress, opened
 from streams.worker.partitions import Partitions
 from streams.worker.values import Fetched
-from tests.chaos.raw import COMPRESS, GZIP, LZ4, SNAPPY, ZSTD, batch, bomb, record
-from tests.support import hostile
+from tests.chaos.raw import COMPRESS, GZIP, LZ4, SNAPPY, ZSTD, batch, bomb, record, xerial
 from tests.support.engines import ENGINES, library
 from tests.support.events import T0_MS, camera_event, message
 
@@ -81,7 +80,7 @@ def test_snappy_as_librdkafka_writes_it() -> None:
     """One block without a frame; and frames of Java behind each other."""
     data = b"abc" * 9999
     assert bytes(decompress(SNAPPY, memoryview(bytes(cramjam.snappy.compress_raw(data))), MB)[0]) == data
-    assert bytes(decompress(SNAPPY, memoryview(hostile.xerial(data) * 2), MB)[0]) == data * 2
+    assert bytes(decompress(SNAPPY, memoryview(xerial(data) * 2), MB)[0]) == data * 2
 
 
 @every_codec
