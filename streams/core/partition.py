@@ -6,15 +6,16 @@ Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
 """
 
 from dataclasses import replace
-from heapq import heappop, heappush
 from operator import itemgetter
 
 from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
-from streams.core.aggregate import GATHERED, Key, Plan, Total
+from streams.core.aggregate import Key, Plan, Total
 from streams.core.framing import unpack
+from streams.core.late import LateEvents
 from streams.core.message import Message
-from streams.core.pane import GATHERED_BYTES, Pane, held_bytes, id_hash, kept_bytes
+from streams.core.pane import Pane, id_hash
+from streams.core.panes import NEVER_MS, NO_PANE, OpenPanes
 from streams.core.records import between
 from streams.core.refusals import Refusals
 from streams.core.rules import Rules, watermark
@@ -33,12 +34,8 @@ from streams.core.values import (
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
-# what a late event weighs in memory until it is stored, and each character of its id and dimensions
-LATE_BYTES, LATE_TEXT_BYTES = 1200, 4
-NEVER_MS = 1 << 62
 # room in which anything may wait
 ENDLESS = 1 << 62
-NO_PANE = Pane(NEVER_MS, NEVER_MS, 0)
 
 
 class PartitionState:
@@ -55,13 +52,9 @@ class PartitionState:
         self._spec, self._rules, self._stored, self._reported = spec, rules, progress, progress
         self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
         self._plan = Plan(spec)
-        self._panes: dict[int, Pane] = {}
-        self._starts: list[int] = []  # of the open panes, as a heap: the first on top
+        self._panes = OpenPanes(self._plan, rules.pane_ms, dedupe=spec.dedupe)
         self._close_at_ms = NEVER_MS
-        self._waiting: list[tuple[Pane, Key, Total]] = []
-        self._closed: list[ClosedPane] = []
-        self._kept = self._kept_rows = self._captured = 0
-        self._late, self._late_bytes = list[LateEvent](), 0
+        self._late_events = LateEvents()
         self.refusals = Refusals(spec.key, rules.limits)
         # once more than this waits, the fold stops behind the message that it is at
         self._enough = ENDLESS
@@ -88,14 +81,12 @@ class PartitionState:
         if self.replaying:
             return 0
         rows = self._rows_waiting() * self.row_bytes
-        return self._kept_bytes() + rows + self._late_bytes + self.refusals.bytes
+        return self._kept_bytes() + rows + self._late_events.bytes + self.refusals.bytes
 
     @property
     def open_bytes(self) -> int:
         """About how many bytes the open panes hold, their rows that wait to be flushed among them."""
-        rows = len(self._waiting) - self._kept_rows
-        events = min(self.folded - self._captured, rows * GATHERED)
-        return sum(map(held_bytes, self._panes.values())) + events * GATHERED_BYTES
+        return self._panes.open_bytes
 
     @property
     def progress(self) -> Progress:
@@ -153,35 +144,28 @@ class PartitionState:
         if self.replaying or (progress == self._reported and not self._rows_waiting()):
             return None
         rows, closed = self._take_waiting()
-        changes = Changes(progress, rows, closed, self._late, *self.refusals.take())
-        self._late, self._late_bytes = [], 0
         self._reported = progress
-        return changes
+        return Changes(progress, rows, closed, self._late_events.take(), *self.refusals.take())
 
     def _rows_waiting(self) -> int:
-        return len(self._waiting)
+        return self._panes.rows_waiting
 
     def _kept_bytes(self) -> int:
         """What closed panes hold until they are flushed."""
-        return self._kept
+        return self._panes.kept_bytes
 
     def _first_offset(self) -> int:
         """The first offset of any open pane; the position when none is."""
-        return min((pane.first_offset for pane in self._panes.values()), default=self.position)
+        return self._panes.first_offset(self.position)
 
     def _take_waiting(self) -> tuple[Rows, list[ClosedPane]]:
         """The rows and the closed panes that wait; nothing of them waits any more."""
-        closed = self._closed
-        rows = Rows.of(self._row(pane.start_ms, key, total, 0) for pane, key, total in self._waiting)
-        for _, _, total in self._waiting:
-            total.waiting = False
-        self._waiting, self._closed = [], []
-        self._kept, self._kept_rows, self._captured = 0, 0, self.folded
-        return rows, closed
+        waiting, closed = self._panes.take()
+        return Rows.of(self._row(pane.start_ms, key, total, 0) for pane, key, total in waiting), closed
 
     def _forget_what_is_stored(self) -> None:
         """Of a replayed message only the rows and ids of open panes are news."""
-        self._late, self._late_bytes = [], 0
+        self._late_events.forget()
         self.refusals.forget()
         stored = self._stored
         self.folded, self.duplicates, self.late, self.dead = (
@@ -193,7 +177,7 @@ class PartitionState:
         if end <= start:
             return
         offsets, keys, values = between(batch, start, end)
-        count_in, pane = self._count_in, NO_PANE
+        count, pane = self._panes.count, NO_PANE
         decoded = self._codec.decode_all(values)
         for offset, key, value, event in zip(offsets, keys, values, decoded, strict=True):
             if isinstance(event, Bundle):
@@ -208,7 +192,11 @@ class PartitionState:
             if not pane.start_ms <= at_ms < pane.end_ms or at_ms > append_ms:
                 pane = self._fold_event(event, 0, Message(offset, append_ms, key, value))
                 continue
-            count_in(pane, event, offset)
+            # as in `_count_in`, without its call
+            if count(pane, event, offset):
+                self.folded += 1
+            else:
+                self.duplicates += 1
             if at_ms > self.max_event_ms:
                 self.max_event_ms = at_ms
                 if at_ms >= self._close_at_ms:
@@ -257,47 +245,25 @@ class PartitionState:
 
     def _open(self, start_ms: int, offset: int) -> Pane:
         """A new pane, or NO_PANE where the watermark has closed it."""
-        end_ms = start_ms + self._rules.pane_ms
-        if end_ms <= self.watermark_ms:
+        if start_ms + self._rules.pane_ms <= self.watermark_ms:
             return NO_PANE
-        pane = self._panes[start_ms] = Pane(start_ms, end_ms, offset)
-        heappush(self._starts, start_ms)
-        return pane
+        return self._panes.open(start_ms, offset)
 
     def _count_in(self, pane: Pane, event: Event, offset: int) -> None:
         """Count an event in its open pane, unless its id is there."""
-        if self._spec.dedupe:
-            seen = id_hash(event.event_id)
-            if seen in pane.ids:
-                self.duplicates += 1
-                return
-            pane.ids.add(seen)
-        self.folded += 1
-        key = self._plan.key_of(event)
-        total = pane.rows.get(key)
-        if total is None:
-            total = pane.rows[key] = self._plan.new_total()
-            pane.characters += sum(map(len, filter(None, key)))
-        if not total.waiting:
-            total.waiting = True
-            self._waiting.append((pane, key, total))
-        total.offset = offset
-        total.gathered.append(event)
-        if len(total.gathered) >= GATHERED:
-            self._plan.gather(total)
+        if self._panes.count(pane, event, offset):
+            self.folded += 1
+        else:
+            self.duplicates += 1
 
     def _add_late(self, event: Event, start_ms: int, index: int, message: Message) -> None:
         total, position = self._plan.new_total(), (message.offset, index)
         total.gathered.append(event)
-        total.offset = position[0]
+        total.offset = message.offset
         late_id = id_hash(event.event_id if self._spec.dedupe else f"{position}")
-        key = self._plan.key_of(event)
-        row = self._row(start_ms, key, total, late_id)
+        row = self._row(start_ms, self._plan.key_of(event), total, late_id)
         at_ms, append_ms = event.occurred_at, message.append_ms
-        late = LateEvent(start_ms, late_id, event.event_id, at_ms, append_ms, position, row)
-        self._late.append(late)
-        texts = len(event.event_id) + sum(len(value or "") for value in key)
-        self._late_bytes += LATE_BYTES + LATE_TEXT_BYTES * texts
+        self._late_events.add(LateEvent(start_ms, late_id, event.event_id, at_ms, append_ms, position, row))
         self.late += 1
 
     def _refuse(self, refusal: Refusal, message: Message) -> None:
@@ -314,23 +280,9 @@ class PartitionState:
 
     def _close_panes(self) -> None:
         """Close the panes that the watermark has passed, and note when the next one closes."""
-        starts, now_ms, pane_ms = self._starts, self.watermark_ms, self._rules.pane_ms
-        while starts and starts[0] + pane_ms <= now_ms:
-            self._close(self._panes.pop(heappop(starts)))
-        first_end_ms = starts[0] + pane_ms if starts else NEVER_MS
-        close_at_ms = first_end_ms + self._rules.disorder_ms
+        self._panes.close_until(self.watermark_ms)
+        close_at_ms = self._panes.first_end_ms + self._rules.disorder_ms
         self._close_at_ms = close_at_ms if close_at_ms <= self.max_append_ms else NEVER_MS
-
-    def _close(self, pane: Pane) -> None:
-        """Keep of a pane its ids, and the rows that wait without the events that gathered."""
-        if self._spec.dedupe:
-            self._closed.append(pane.closed())
-        waiting = [total for total in pane.rows.values() if total.waiting]
-        for total in waiting:
-            self._plan.gather(total)
-        self._kept += kept_bytes(pane, len(waiting))
-        self._kept_rows += len(waiting)
-        pane.forget()
 
     def _row(self, start_ms: int, key: Key, total: Total, late_id: int) -> Row:
         version = version_of(self._stored.epoch, total.offset)

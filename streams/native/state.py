@@ -16,7 +16,8 @@ from schemas.fields import Kind, field_rules
 from streams.core.framing import CorruptBatch, read_header, unread
 from streams.core.message import Message
 from streams.core.pane import Pane, id_hash
-from streams.core.partition import ENDLESS, NO_PANE, PartitionState
+from streams.core.panes import NO_PANE
+from streams.core.partition import ENDLESS, PartitionState
 from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
@@ -132,7 +133,7 @@ class NativePartitionState(PartitionState):
 
     def _outside(self) -> int:
         """What waits and is not in fold.c's memory."""
-        return self._late_bytes + self.refusals.bytes
+        return self._late_events.bytes + self.refusals.bytes
 
     def _pass_over_rest(self, batches: PackedBatches, end: int) -> None:
         """Refuse the rest of a batch where fold.c found no record; what ends behind `end` is for later."""
