@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.setup.environment import require_environment
 from infra.setup.fold import build_where_possible
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import Progress, exit_status
 from infra.setup.store import cache_directory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,23 +18,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Sets up what Songlo needs.")
     parser.add_argument("--stamp", type=Path, help="file that remembers the environment's Python")
     a = parser.parse_args()
+    return exit_status(lambda: _make(a.stamp))
+
+
+def _make(stamp: Path | None) -> None:
     cache, progress = cache_directory(os.environ), Progress()
-    try:
-        python = require_environment(cache, ROOT / "requirements.lock", progress)
-        build_where_possible(cache / "native")
-    except (SetupError, OSError) as e:
-        sys.stderr.write(f"songlo: {e}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("songlo: interrupted; what is whole is kept\n")
-        return 130
-    if a.stamp:
-        a.stamp.parent.mkdir(parents=True, exist_ok=True)
-        fresh = a.stamp.with_name(f"{a.stamp.name}.{os.getpid()}")
+    python = require_environment(cache, ROOT / "requirements.lock", progress)
+    build_where_possible(cache / "native")
+    if stamp:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        fresh = stamp.with_name(f"{stamp.name}.{os.getpid()}")
         fresh.write_text(f"{python}\n", encoding="utf-8")
-        fresh.replace(a.stamp)
+        fresh.replace(stamp)
         sys.stdout.write(f"{python}\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -96,6 +96,19 @@ class Progress:
         except UnicodeEncodeError:  # a terminal of the C locale
             self._out.write(text.encode("ascii", "replace").decode())
         self._out.flush()
+
+
+def exit_status(work: Callable[[], object]) -> int:
+    """Do a part of set-up; 0, or 1 or 130 after a line that says why it is not done."""
+    try:
+        work()
+    except (SetupError, OSError) as e:
+        sys.stderr.write(f"songlo: {e}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("songlo: interrupted; what is whole is kept\n")
+        return 130
+    return 0
 
 
 def _megabytes(directory: Path) -> str:

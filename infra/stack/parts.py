@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.setup.fold import require_fold
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import Progress, exit_status
 from infra.setup.store import cache_directory
 from infra.setup.tools import require_java
 from infra.stack.clickhouse.fetch import Engine, require_engine
@@ -34,15 +34,7 @@ def require_parts(cache: Path, progress: Progress) -> Parts:
 
 def main() -> int:
     """Fetch what is missing. Exit status 1 when something can't be had."""
-    try:
-        require_parts(cache_directory(os.environ), Progress())
-    except (SetupError, OSError) as e:
-        sys.stderr.write(f"songlo: {e}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("songlo: interrupted; what is whole is kept\n")
-        return 130
-    return 0
+    return exit_status(lambda: require_parts(cache_directory(os.environ), Progress()))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """Many mutated messages, seeded: both engines give the same answers, and fold.c keeps within its memory."""
 
-import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,12 +13,12 @@ from streams.core.partition import PartitionState
 from streams.core.records import HEADER, pack
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress, RecordBatch
-from streams.native.build import FLAGS, compile_command
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
 from streams.registry import load_streams
 from streams.spec import StreamSpec
 from tests.support.engines import library
+from tests.support.sanitizers import run_sanitized
 
 STREAMS = load_streams()
 RULES = Rules(disorder_ms=60_000)
@@ -141,29 +139,8 @@ def test_damaged_framing_is_told() -> None:
 
 def test_nothing_is_read_or_written_outside_of_memory(tmp_path: Path) -> None:
     """The same with the sanitizers of addresses and undefined behaviour, in a process of its own."""
-    made, asan = tmp_path / "fold.so", _tool("libasan.so")
-    sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    flags = [*(f for f in FLAGS if f != "-O3"), *sanitize]
-    subprocess.run(compile_command("gcc", made, flags=flags), check=True)
-    preload = f"{asan} {_tool('libubsan.so')}"
-    # Python itself leaves memory behind at its exit
-    environ = {**os.environ, "LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.property.test_native_fuzz", str(made)],
-        env=environ, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done = run_sanitized("tests.property.test_native_fuzz", tmp_path)
     assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
-
-
-def _tool(name: str) -> str:
-    """The path of one of gcc's libraries; skips where there is none."""
-    try:
-        path = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True)
-    except OSError:
-        pytest.skip("no gcc")
-    if not Path(path.stdout.strip()).is_absolute():
-        pytest.skip(f"gcc without {name}")
-    return path.stdout.strip()
 
 
 def main(path: str) -> None:

@@ -5,7 +5,6 @@ import random
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from streams.core.values import CompressedBatch, PackedBatches
@@ -135,22 +134,6 @@ def test_the_position_of_the_next_fetch_moves_before_a_batch_is_handed_out() -> 
     fetch = records(record_batch(0, [b"a", b"b"]) + record_batch(2, [b"c"]))
     seen = [(f.batch.next_offset, fetch.next_fetch_offset) for f in fetch]
     assert seen == [(2, 2), (3, 3)]
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_the_same_messages_as_aiokafka_from_any_offset(seed: int) -> None:
-    """On random logs with gaps, aborts and markers, at every start position."""
-    batches, aborted = random_log(random.Random(seed))
-    for start in range(batches[-1][0]):
-        # a broker sends from the batch on that holds the position
-        data = b"".join(raw for end, raw in batches if end > start)
-        theirs = fetcher.PartitionRecords(
-            TP, MemoryRecords(data), list(aborted), start, None, None, True, fetcher.READ_COMMITTED
-        )
-        expected = [(r.offset, r.value) for r in theirs]
-        ours = records(data, start, list(aborted))
-        assert messages(ours, start) == expected
-        assert ours.next_fetch_offset == theirs.next_fetch_offset
 
 
 def random_log(rng: random.Random) -> tuple[list[tuple[int, bytes]], list[tuple[int, int]]]:

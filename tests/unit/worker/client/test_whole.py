@@ -1,6 +1,7 @@
 """Batches that are handed over as they stand in the log hold the same messages as those taken apart."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 from aiokafka.consumer import fetcher
@@ -15,7 +16,7 @@ from streams.worker.client.unpack import BatchRecords
 from streams.worker.client.whole import WholeRecords
 from tests.support.batches import ABORT, COMMIT, marker, messages, record_batch
 from tests.support.engines import library
-from tests.unit.worker.client.test_unpack import random_log
+from tests.unit.worker.client.test_unpack import random_log, records
 
 TP = TopicPartition("camera.events", 3)
 
@@ -39,17 +40,21 @@ def test_every_compression_is_read(compression: int) -> None:
     assert messages(whole(data)) == list(enumerate(values, 5))
 
 
+@pytest.mark.parametrize("fetched", [records, whole], ids=["plain", "compiled"])
 @pytest.mark.parametrize("seed", range(10))
-def test_the_same_messages_as_aiokafka_from_any_offset(seed: int) -> None:
+def test_the_same_messages_as_aiokafka_from_any_offset(
+    seed: int, fetched: Callable[..., BatchRecords]
+) -> None:
     """On random logs with gaps, aborts and markers, at every start position."""
     batches, aborted = random_log(random.Random(seed))
     for start in range(batches[-1][0]):
+        # a broker sends from the batch on that holds the position
         data = b"".join(raw for end, raw in batches if end > start)
         theirs = fetcher.PartitionRecords(
             TP, MemoryRecords(data), list(aborted), start, None, None, True, fetcher.READ_COMMITTED
         )
         expected = [(r.offset, r.value) for r in theirs]
-        ours = whole(data, start, list(aborted))
+        ours = fetched(data, start, list(aborted))
         assert messages(ours, start) == expected
         assert ours.next_fetch_offset == theirs.next_fetch_offset
 
