@@ -1,4 +1,4 @@
-"""The streams that a breaker has paused, as ClickHouse knows them, in words."""
+"""The streams that a breaker has paused, and what is only noted of them, as ClickHouse knows it, in words."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +12,10 @@ from streams.spec import StreamSpec
 PAUSES = (
     "SELECT stream, toUnixTimestamp64Milli(at) AS at_ms, reason FROM breakers FINAL WHERE paused "
     "ORDER BY stream"
+)
+
+NOTED = (
+    "SELECT stream, toUInt64(sum(not_fetched)) AS events FROM noted_letters GROUP BY stream ORDER BY stream"
 )
 
 
@@ -28,7 +32,8 @@ class Pause:
         since = f"{datetime.fromtimestamp(self.at_ms / 1000, VIETNAM):%Y-%m-%d %H:%M:%S}"
         return (
             f"stream {self.stream} is paused since {since}: {self.reason}. Look with "
-            f"`songlo dlq list --stream {self.stream}`, go on with `songlo resume {self.stream}`"
+            f"`songlo dlq list --stream {self.stream}`, go on with `songlo resume {self.stream}`, or past "
+            f"what is refused by now with `songlo resume {self.stream} --past`"
         )
 
 
@@ -40,4 +45,14 @@ def pauses(server: Server, specs: Iterable[StreamSpec]) -> list[Pause]:
         Pause(p["stream"], topics[p["stream"]], p["at_ms"], p["reason"])
         for p in found
         if p["stream"] in topics
+    ]
+
+
+def noted(server: Server) -> list[str]:
+    """What is refused and only noted, a line for each stream that has any. Raises SinkError."""
+    return [
+        f"of stream {row['stream']} {row['events']:,} refused events are only noted in the log: "
+        f"songlo dlq fetch --stream {row['stream']}"
+        for row in rows(server, NOTED)
+        if row["events"]
     ]

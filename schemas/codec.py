@@ -13,12 +13,16 @@ import msgspec
 import orjson
 from msgspec import Raw
 
+from schemas.elements import has_more_than
 from schemas.errors import Refused, explain
 from schemas.event import Event
 from schemas.reader import FAILURES, Reader, forbid
 from schemas.stack import on_enough_stack
 
 E = TypeVar("E", bound=Event)
+
+MOST_EVENTS = 10_000
+"""How many events a message may hold, unless it is set otherwise."""
 
 _BACKSLASH, _DELETE = 0x5C, 0x7F
 _ANY_FAILURE = (*FAILURES, RecursionError)
@@ -46,15 +50,16 @@ class Bundle(Generic[E]):
 class Codec(Generic[E]):
     """Decodes and encodes the messages of one kind of event. It has no state: threads may share it.
 
-    `decode(value)` answers for one message (None is a message without a value).
+    `decode(value)` answers for one message (None is a message without a value). A message of more than
+    `most_events` events is refused as a whole, before any of them is decoded.
     """
 
-    __slots__ = ("_array", "_checked", "_one", "_reader", "decode")
+    __slots__ = ("_array", "_checked", "_most_events", "_one", "_reader", "decode")
 
     decode: Callable[[bytes | None], E | Bundle[E]]
 
-    def __init__(self, event: type[E]) -> None:
-        self._reader = Reader(event)
+    def __init__(self, event: type[E], most_events: int = MOST_EVENTS) -> None:
+        self._reader, self._most_events = Reader(event), most_events
         self._checked = bool(event.orders) or event.check is not Event.check
         self._one = msgspec.json.Decoder(event, dec_hook=forbid).decode
         array: type[list[E]] = list.__class_getitem__(event)  # type: ignore[assignment]  # made for this event
@@ -129,6 +134,7 @@ class Codec(Generic[E]):
         return self._bundle(value) if _is_array(value) else self._reader.read(value)
 
     def _bundle(self, value: bytes) -> Bundle[E]:
+        self._check_number(value)
         try:
             events = self._array(value)
             for event in events if self._checked else ():
@@ -138,6 +144,17 @@ class Codec(Generic[E]):
         except FAILURES:
             pass  # element by element, then
         return self._element_by_element(value)
+
+    def _check_number(self, value: bytes) -> None:
+        """Raises Refused for an array of more events than a message may hold."""
+        most = self._most_events
+        try:
+            too_many = has_more_than(most, value)
+        except FAILURES as error:
+            raise explain(error) from None
+        if too_many:
+            reason = f"more than {most:,} events in one message: send fewer, or set SONGLO_BUNDLE_EVENTS"
+            raise Refused("", reason)
 
     def _element_by_element(self, value: bytes) -> Bundle[E]:
         try:

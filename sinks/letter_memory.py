@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from sinks.letters import OPEN, Action, Group, Letter, Place, Selection, shape
+from sinks.letters import OPEN, Action, Group, Letter, NotedMessage, Place, Selection
 from sinks.memory import MemorySink
+from streams.core.shapes import shape
 
 
 class MemoryLetters:
@@ -38,6 +39,26 @@ class MemoryLetters:
         ]
         return sorted(found, key=lambda g: (-g.letters, g.stream, g.field, g.reason))[:limit]
 
+    def count_noted(self, selection: Selection) -> int:
+        """How many events are only noted."""
+        return sum(len(noted.indexes) for noted in self.noted(selection))
+
+    def noted(self, selection: Selection) -> Iterator[NotedMessage]:
+        """What is only noted."""
+        letters = {letter.place for letter in self._letters()}
+        found = []
+        for stream, topic, partition, epoch, noted in self._sink.all_noted():
+            left = frozenset(
+                i for i in noted.indexes if Place(topic, partition, noted.offset, i, epoch) not in letters
+            )
+            place = Place(topic, partition, noted.offset, epoch=epoch)
+            message = NotedMessage(place, stream, noted.append_ms, noted.source, left)
+            if left and _appended(message, selection):
+                found.append(message)
+        yield from sorted(
+            found, key=lambda n: (n.place.topic, n.place.partition, n.place.epoch, n.place.offset)
+        )
+
     def mark(self, actions: Sequence[Action]) -> None:
         """Write actions."""
         self.actions += actions
@@ -65,14 +86,21 @@ def _order(letter: Letter) -> tuple[int, Place]:
 
 
 def _selected(letter: Letter, s: Selection) -> bool:
-    place = letter.place
     return (
-        s.stream in ("", letter.stream)
-        and s.topic in ("", place.topic)
+        _appended(letter, s)
         and s.field in ("", letter.field)
         and s.reason.lower() in letter.reason.lower()
-        and (s.since_ms is None or letter.append_ms >= s.since_ms)
-        and (s.until_ms is None or letter.append_ms < s.until_ms)
         and (not s.states or (letter.state or OPEN) in s.states)
+    )
+
+
+def _appended(what: Letter | NotedMessage, s: Selection) -> bool:
+    """Whether its place and time are selected."""
+    place = what.place
+    return (
+        s.stream in ("", what.stream)
+        and s.topic in ("", place.topic)
+        and (s.since_ms is None or what.append_ms >= s.since_ms)
+        and (s.until_ms is None or what.append_ms < s.until_ms)
         and (not s.messages or (place.topic, place.partition, place.offset) in s.messages)
     )

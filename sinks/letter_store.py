@@ -1,10 +1,11 @@
 """Dead letters on ClickHouse."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sinks.clickhouse import Server, Session
-from sinks.letters import NUMBER, NUMBERS, QUOTED, QUOTES, Action, Group, Letter, Place, Selection
+from sinks.letters import Action, Group, Letter, NotedMessage, Place, Selection
+from streams.core.shapes import NUMBER, NUMBERS, QUOTED, QUOTES
 
 _PLACE = ("topic", "partition", "offset", "`index`", "epoch")
 _COLUMNS = (
@@ -12,6 +13,11 @@ _COLUMNS = (
     "if(state = 'open', 0, toUnixTimestamp64Milli(acted_at))", "note", "sent", "sent_partition",
 )  # fmt: skip
 _ACTION = ("topic", "partition", "epoch", "offset", "index", "at", "state", "note", "sent", "sent_partition")
+_NOTED = (
+    "topic", "partition", "offset", "epoch", "stream", "toUnixTimestamp64Milli(append_time)", "source",
+    "indexes", "fetched",
+)  # fmt: skip
+_NOTED_BY = ("stream", "topic", "since", "until", "messages")
 _SHAPE = "replaceRegexpAll(replaceRegexpAll(reason, %(quoted)s, %(quotes)s), %(number)s, %(numbers)s)"
 _ORDER = "append_time, topic, partition, offset, `index`, epoch"
 
@@ -55,6 +61,26 @@ class ClickHouseLetters:
             for stream, field, reason, letters, first, last, example in rows
         ]
 
+    def count_noted(self, selection: Selection) -> int:
+        """How many events are only noted."""
+        where, params = _where(selection, _NOTED_BY)
+        count = "sum(length(indexes) - length(fetched))"
+        sql = f"SELECT {count} FROM noted_states WHERE {where}"  # noqa: S608 - as above
+        return int(self._reads.query("noted_states", sql, params)[0][0])
+
+    def noted(self, selection: Selection) -> Iterator[NotedMessage]:
+        """What is only noted."""
+        where, params = _where(selection, _NOTED_BY)
+        sql = (
+            f"SELECT {', '.join(_NOTED)} FROM noted_states "  # noqa: S608 - as above
+            f"WHERE {where} AND length(indexes) > length(fetched) ORDER BY topic, partition, epoch, offset"
+        )
+        for row in self._reads.stream("noted_states", sql, params):
+            topic, partition, offset, epoch, stream, append_ms, source, indexes, fetched = row
+            place = Place(topic.decode(), partition, offset, epoch=epoch)
+            left = frozenset(indexes).difference(fetched)
+            yield NotedMessage(place, stream.decode(), append_ms, source.decode(errors="replace"), left)
+
     def mark(self, actions: Sequence[Action]) -> None:
         """Write actions."""
         rows = [
@@ -79,8 +105,8 @@ class ClickHouseLetters:
             yield _letter(row)
 
 
-def _where(selection: Selection) -> tuple[str, dict[str, Any]]:
-    """The condition, with the names of its parameters, and these."""
+def _where(selection: Selection, by: Collection[str] = ()) -> tuple[str, dict[str, Any]]:
+    """The condition, with the names of its parameters, and these; of all or only what is selected `by`."""
     s = selection
     wanted = {
         "stream": (s.stream, "stream = %(stream)s"),
@@ -92,7 +118,11 @@ def _where(selection: Selection) -> tuple[str, dict[str, Any]]:
         "states": (tuple(s.states), "state IN %(states)s"),
         "messages": (tuple(s.messages), "(topic, partition, offset) IN %(messages)s"),
     }
-    given = {name: part for name, part in wanted.items() if part[0] not in (None, "", ())}
+    given = {
+        name: part
+        for name, part in wanted.items()
+        if part[0] not in (None, "", ()) and (not by or name in by)
+    }
     condition = " AND ".join(sql for _, sql in given.values()) or "1"
     return condition, {name: value for name, (value, _) in given.items()}
 

@@ -4,18 +4,12 @@ A letter is `open` until an action gives it another state. It is marked `replayi
 and `replayed` after that: a crash in between leaves a letter of which it is known that it may have been sent.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 OPEN, REPLAYING, REPLAYED, DISCARDED = STATES = ("open", "replaying", "replayed", "discarded")
 UNSETTLED = (OPEN, REPLAYING)
-
-# what makes two reasons differ that are the same mistake: numbers, and what a message held
-QUOTED, QUOTES = r"\B'[^']*'\B", "'…'"
-# not the 8 of UTF-8
-NUMBER, NUMBERS = r"(^|[^\w-])-?[0-9][0-9.,]*", r"\1#"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,8 +64,22 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class NotedMessage:
+    """A message with refused events of which only the places are kept: the `indexes` that are no letters yet.
+
+    `place` is that of the message; `source` names who had spent its share of dead letters.
+    """
+
+    place: Place
+    stream: str
+    append_ms: int
+    source: str
+    indexes: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """Letters of one stream and field with one reason, but for numbers and quotes in it (see `shape`).
+    """Letters of one stream and field with one reason, but for numbers and quotes (`streams.core.shapes`).
 
     `example` is the newest of them.
     """
@@ -112,13 +120,14 @@ class Letters(Protocol):
     def groups(self, selection: Selection, limit: int) -> list[Group]:
         """The largest groups by reason, the largest first."""
 
+    def count_noted(self, selection: Selection) -> int:
+        """How many events are only noted; field, reason and states select nothing of them."""
+
+    def noted(self, selection: Selection) -> Iterator[NotedMessage]:
+        """What is only noted, by epoch in the order of each partition's log; selected as in `count_noted`."""
+
     def mark(self, actions: Sequence[Action]) -> None:
         """Write actions; the same again changes nothing."""
 
     def close(self) -> None:
         """Leave the store."""
-
-
-def shape(reason: str) -> str:
-    """A reason without what differs from letter to letter."""
-    return re.sub(NUMBER, NUMBERS, re.sub(QUOTED, QUOTES, reason, flags=re.ASCII), flags=re.ASCII)

@@ -6,7 +6,17 @@ from typing import cast
 
 from streams.core.breaker import Breaker
 from streams.core.rebuild import Correction
-from streams.core.values import Changes, ClosedPane, DeadLetter, LateEvent, PaneIds, Progress, Row, version_of
+from streams.core.values import (
+    Changes,
+    ClosedPane,
+    DeadLetter,
+    LateEvent,
+    Noted,
+    PaneIds,
+    Progress,
+    Row,
+    version_of,
+)
 from streams.spec import StreamSpec
 
 # a window table's sorting key: (window_start in seconds, window_seconds, *dimensions, partition, late_id)
@@ -23,6 +33,7 @@ class MemorySink:
         self._late: dict[PaneKey, dict[int, tuple[int, LateEvent]]] = {}
         self._streams: dict[str, str] = {}
         self._dead: dict[tuple[str, int], dict[tuple[int, int, int], DeadLetter]] = {}
+        self._noted: dict[tuple[str, int], dict[tuple[int, int], Noted]] = {}
         self._progress: dict[tuple[str, int], Progress] = {}
         self._breakers: dict[str, Breaker] = {}
         self._corrections: dict[PaneKey, tuple[int, Correction]] = {}
@@ -76,6 +87,13 @@ class MemorySink:
             letters = self._dead.setdefault((spec.topic, c.progress.partition), {})
             letters.update({(c.progress.epoch, d.offset, d.index): d for d in c.dead})
 
+    def put_noted(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write the places of refused events that are only noted."""
+        for c in changes:
+            self._streams[spec.topic] = spec.name
+            noted = self._noted.setdefault((spec.topic, c.progress.partition), {})
+            noted.update({(c.progress.epoch, n.offset): n for n in c.noted})
+
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write how far each partition has come; a lower version changes nothing."""
         for c in changes:
@@ -120,6 +138,16 @@ class MemorySink:
     def dead_letters(self, topic: str, partition: int) -> list[DeadLetter]:
         """The dead letters of a partition, by position."""
         return [d for _, d in sorted(self._dead.get((topic, partition), {}).items())]
+
+    def noted(self, topic: str, partition: int) -> list[Noted]:
+        """What is noted of a partition, by position."""
+        return [n for _, n in sorted(self._noted.get((topic, partition), {}).items())]
+
+    def all_noted(self) -> Iterator[tuple[str, str, int, int, Noted]]:
+        """All that is noted, with its stream, topic, partition and epoch."""
+        for (topic, partition), noted in self._noted.items():
+            for (epoch, _), of_message in sorted(noted.items()):
+                yield self._streams[topic], topic, partition, epoch, of_message
 
     def all_dead(self) -> Iterator[tuple[str, str, int, int, DeadLetter]]:
         """Every dead letter with its stream, topic, partition and epoch."""

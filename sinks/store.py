@@ -24,7 +24,8 @@ _LATE = (
     "stream", "topic", "partition", "window_start", "id", "event_id", "occurred_at", "append_time", "epoch",
     "offset", "index",
 )  # fmt: skip
-_BREAKER = ("stream", "changes", "at", "reason")
+_BREAKER = ("stream", "changes", "at", "reason", "past")
+_NOTED = ("stream", "topic", "partition", "epoch", "offset", "append_time", "source", "indexes")
 _DEAD = (
     "stream", "topic", "partition", "epoch", "offset", "index", "append_time", "field", "reason", "raw",
 )  # fmt: skip
@@ -162,6 +163,25 @@ class ClickHouseSink:
         for batch in batches([row[6] // 1000 for row in rows], [len(row[-1]) for row in rows]):
             self._session.insert("dead_letters", _DEAD, _pick(_transposed(rows), batch))
 
+    def put_noted(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write the places of refused events that are only noted."""
+        rows = [
+            (
+                spec.name,
+                spec.topic,
+                c.progress.partition,
+                c.progress.epoch,
+                n.offset,
+                n.append_ms,
+                n.source,
+                n.indexes,
+            )
+            for c in changes
+            for n in c.noted
+        ]
+        for batch in batches([row[5] // 1000 for row in rows], [4 * len(row[-1]) for row in rows]):
+            self._session.insert("noted", _NOTED, _pick(_transposed(rows), batch))
+
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:  # noqa: ARG002 the seam's
         """Write how far each partition has come; after this the changes count as flushed."""
         rows = [(*(getattr(c.progress, name) for name in _PROGRESS), c.progress.version) for c in changes]
@@ -170,12 +190,12 @@ class ClickHouseSink:
 
     def breakers(self) -> dict[str, Breaker]:
         """The switch of each stream that was ever paused."""
-        sql = "SELECT stream, changes, toUnixTimestamp64Milli(at), reason FROM breakers FINAL"
+        sql = "SELECT stream, changes, toUnixTimestamp64Milli(at), reason, past FROM breakers FINAL"
         return {row[0]: Breaker(*row) for row in self._session.query("breakers", sql)}
 
     def put_breaker(self, breaker: Breaker) -> None:
         """Write a switch; the highest number of changes wins."""
-        row = (breaker.stream, breaker.changes, breaker.at_ms, breaker.reason)
+        row = (breaker.stream, breaker.changes, breaker.at_ms, breaker.reason, dict(breaker.past))
         self._session.insert("breakers", _BREAKER, _transposed([row]))
 
     def close(self) -> None:

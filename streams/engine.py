@@ -9,9 +9,9 @@ from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.native.build import BuildError, build
+from streams.native.checks import Unsupported, check
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
-from streams.native.tables import Unsupported, check
 from streams.spec import StreamSpec
 
 

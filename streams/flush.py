@@ -17,6 +17,7 @@ FAILPOINTS = (
     "flush.before_ids",
     "flush.before_late",
     "flush.before_dead",
+    "flush.before_noted",
     "flush.before_progress",
     "flush.after_progress",
 )
@@ -80,6 +81,10 @@ def steps(
     yield "flush.before_dead"
     if any(c.dead for c in settled):
         sink.put_dead(spec, settled)
+    yield "flush.before_noted"
+    # behind the letters: where a message's notes replace those of an earlier fold, its letters are there
+    if any(c.noted for c in settled):
+        sink.put_noted(spec, settled)
     yield "flush.before_progress"
     check_not_set_back(sink, spec, stored)
     sink.put_progress(spec, settled)

@@ -33,7 +33,8 @@ class SinkRejected(SinkError):
 class Sink(Protocol):
     """A store of windows. Calls block and come from one thread; each `put_*` is idempotent.
 
-    The caller owns the order (see `streams.flush`): rows, ids, late, dead, then progress.
+    The caller owns the order (see `streams.flush`): rows, ids, late, dead, noted,
+    then progress.
     Each `put_*` takes the settled changes of one stream and writes its own part of them.
     """
 
@@ -54,6 +55,9 @@ class Sink(Protocol):
 
     def put_dead(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write dead letters."""
+
+    def put_noted(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write the places of refused events that are only noted; of one message the last written stay."""
 
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write how far each partition has come; after this the changes count as flushed."""

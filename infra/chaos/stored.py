@@ -43,8 +43,12 @@ def stored_positions(server: Server) -> dict[Place, int]:
 
 
 def stored_dead(server: Server) -> Counter[tuple[str, int, int, int]]:
-    """How often each dead letter is there, by topic, partition, offset and index."""
-    sql = "SELECT topic, partition, offset, `index` FROM dead_letters FINAL"
+    """How often each refused event is there, by topic, partition, offset and index: as a letter, or noted."""
+    sql = (
+        "SELECT topic, partition, offset, `index` FROM ("
+        "SELECT topic, partition, epoch, offset, `index` FROM dead_letters FINAL UNION DISTINCT "
+        "SELECT topic, partition, epoch, offset, arrayJoin(indexes) FROM noted FINAL)"
+    )
     return Counter((r["topic"], r["partition"], r["offset"], r["index"]) for r in rows(server, sql))
 
 

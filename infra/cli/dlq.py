@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from infra.cli.common import CommandError, echo_json, json_option, pass_settings
+from infra.cli.letter_fetch import fetch_letters
 from infra.cli.letter_options import Places, letters_of, named, selecting
 from infra.cli.letter_replay import replay_letters
 from infra.letters.discard import discard
@@ -23,7 +24,8 @@ def command() -> None:
     """Look at dead letters, correct them and send them again.
 
     A dead letter is an event, or a whole message, that was refused. It is `open` until it is replayed or
-    discarded; nothing is ever deleted. PLACE is TOPIC/PARTITION/OFFSET, and /INDEX for an event of a bundle.
+    discarded; nothing is ever deleted. Of a source that sends much garbage some are only noted: `fetch` makes
+    dead letters of them. PLACE is TOPIC/PARTITION/OFFSET, and /INDEX for an event of a bundle.
     TIME is 30m, 2h or 3d ago, or 2025-05-01T08:30, in Vietnam.
 
     \b
@@ -46,14 +48,15 @@ def list_letters(
     The newest letters come first, and the most frequent reasons.
     """
     with closing(letters_of(settings)) as letters:
-        total = letters.count(selection)
+        total, noted = letters.count(selection), letters.count_noted(selection)
         single = limit is not None or total <= _FEW
         found = list(named(letters.newest(selection, limit or _FEW), places)) if single or as_json else []
         groups = letters.groups(selection, _FEW) if as_json or not single else []
     if as_json:
         shown = {"groups": [group_json(g) for g in groups], "letters": [letter_json(x) for x in found]}
-        echo_json({"total": total, **shown})
-    elif not total:
+        echo_json({"total": total, "noted": noted, **shown})
+        return
+    if not total:
         click.echo("no dead letters")
     else:
         click.echo("\n".join(letter_lines(found) if single else group_lines(groups)))
@@ -63,6 +66,8 @@ def list_letters(
             else "; --limit lists single ones, `dlq show PLACE` shows one"
         )
         click.echo(f"{total:,} dead letter{'s' if total != 1 else ''}{rest}")
+    if noted:
+        click.echo(f"{noted:,} more are noted in the log: songlo dlq fetch")
 
 
 @command.command("show")
@@ -115,3 +120,4 @@ def discard_letters(
 
 
 command.add_command(replay_letters)
+command.add_command(fetch_letters)

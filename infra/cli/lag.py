@@ -7,7 +7,7 @@ import click
 from infra.cli.common import echo_json, json_option, pass_settings
 from infra.kafka import Admin
 from infra.lag import lags, table
-from infra.pauses import pauses
+from infra.pauses import noted, pauses
 from infra.settings import Settings, broker_addresses
 from infra.windows import PROGRESS, http_server, rows
 from streams.registry import load_streams
@@ -21,7 +21,7 @@ def command(settings: Settings, as_json: bool) -> None:
 
     The end of the log in Kafka, the next offset to be folded as ClickHouse has it, the messages between
     them, and how old the watermark is: no event older than that is waited for. A stream that a breaker has
-    paused is shown as paused.
+    paused is shown as paused, and it is said what of a stream's refused events is only noted.
     """
     specs = load_streams().values()
     topics, server = [s.topic for s in specs], http_server(settings)
@@ -36,6 +36,8 @@ def command(settings: Settings, as_json: bool) -> None:
         click.echo(f"{sum(p.lag for p in found):,} messages to fold")
         for pause in held:
             click.echo(f"songlo: {pause}", err=True)
+        for line in noted(server):
+            click.echo(f"songlo: {line}", err=True)
         return
     echo_json(
         [

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from schemas.codec import MOST_EVENTS
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -11,7 +13,7 @@ class Limits:
     bytes; of the rest only the places are noted. Raises ValueError for a bound below 1.
     """
 
-    bundle_events: int = 10_000
+    bundle_events: int = MOST_EVENTS
     letter_bytes: int = 1024 * 1024
     source_letters: int = 1000
 

@@ -6,6 +6,7 @@ Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
 """
 
 from dataclasses import replace
+from heapq import heappop, heappush
 from operator import itemgetter
 
 from schemas.codec import Bundle, Codec, Refusal
@@ -13,13 +14,13 @@ from schemas.event import Event
 from streams.core.aggregate import GATHERED, Key, Plan, Total
 from streams.core.framing import unpack
 from streams.core.message import Message
-from streams.core.pane import Pane, id_hash
+from streams.core.pane import GATHERED_BYTES, Pane, held_bytes, id_hash, kept_bytes
 from streams.core.records import between
+from streams.core.refusals import Refusals
 from streams.core.rules import Rules, watermark
 from streams.core.values import (
     Changes,
     ClosedPane,
-    DeadLetter,
     LateEvent,
     PackedBatches,
     Progress,
@@ -32,9 +33,11 @@ from streams.core.values import (
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
-# what a late event or dead letter weighs in memory, beside a dead letter's bytes
+# what a late event weighs in memory
 EVENT_BYTES = 800
 NEVER_MS = 1 << 62
+# room in which anything may wait
+ENDLESS = 1 << 62
 NO_PANE = Pane(NEVER_MS, NEVER_MS, 0)
 
 
@@ -45,20 +48,23 @@ class PartitionState:
     `next_offset` the log only rebuilds the panes that were open there; from then on everything counts.
     """
 
-    # about what a waiting row weighs in memory
-    row_bytes = 500
+    # about what a waiting row weighs once it is captured, beside what its pane holds
+    row_bytes = 400
 
     def __init__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> None:
         self._spec, self._rules, self._stored, self._reported = spec, rules, progress, progress
-        self._codec: Codec[Event] = Codec(spec.event)
+        self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
         self._plan = Plan(spec)
         self._panes: dict[int, Pane] = {}
+        self._starts: list[int] = []  # of the open panes, as a heap: the first on top
         self._close_at_ms = NEVER_MS
         self._waiting: list[tuple[Pane, Key, Total]] = []
         self._closed: list[ClosedPane] = []
+        self._kept = self._kept_rows = self._captured = 0
         self._late: list[LateEvent] = []
-        self._dead: list[DeadLetter] = []
-        self._dead_bytes = 0
+        self.refusals = Refusals(spec.key, rules.limits)
+        # once more than this waits, the fold stops behind the message that it is at
+        self._enough = ENDLESS
         self.position = progress.replay_from
         self.max_event_ms, self.max_append_ms = progress.max_event_ms, progress.max_append_ms
         self._forget_what_is_stored()
@@ -81,8 +87,15 @@ class PartitionState:
         """About how many bytes wait to be flushed, the bound of back-pressure; 0 while nothing can be."""
         if self.replaying:
             return 0
-        events, rows, ids = len(self._late) + len(self._dead), self._rows_waiting(), self._ids_waiting()
-        return rows * self.row_bytes + events * EVENT_BYTES + self._dead_bytes + ids * 8
+        rows, late = self._rows_waiting(), len(self._late)
+        return self._kept_bytes() + rows * self.row_bytes + late * EVENT_BYTES + self.refusals.bytes
+
+    @property
+    def open_bytes(self) -> int:
+        """About how many bytes the open panes hold, their rows that wait to be flushed among them."""
+        rows = len(self._waiting) - self._kept_rows
+        events = min(self.folded - self._captured, rows * GATHERED)
+        return sum(map(held_bytes, self._panes.values())) + events * GATHERED_BYTES
 
     @property
     def progress(self) -> Progress:
@@ -103,18 +116,25 @@ class PartitionState:
             dead=self.dead,
         )
 
-    def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
+    def fold(self, batch: RecordBatch | PackedBatches | Unread, room: int = ENDLESS) -> None:
         """Fold the messages of one batch or several that have not been folded yet, in the order of the log.
 
-        Raises CorruptBatch where the log itself is broken.
+        Once `room` more bytes wait to be flushed, it stops behind the message that it is at: while `position`
+        is below the batch's `next_offset`, call it again with the same batch. Raises CorruptBatch where the
+        log itself is broken.
         """
+        self._enough = self.pending + room
+        if isinstance(batch, PackedBatches):
+            for piece in unpack(batch, self._rules.limits):
+                self._fold_piece(piece)
+                if self.position >= batch.next_offset or self.pending > self._enough:
+                    return
+        else:
+            self._fold_piece(batch)
+
+    def _fold_piece(self, batch: RecordBatch | Unread) -> None:
         if isinstance(batch, Unread):
             self._pass_over(batch)
-            return
-        if isinstance(batch, PackedBatches):
-            pieces = unpack(batch, self._rules.limits)
-            while self.position < batch.next_offset and (piece := next(pieces, None)):
-                self.fold(piece)
             return
         if self.replaying:
             self._fold_until(self._stored.next_offset, batch)
@@ -132,16 +152,17 @@ class PartitionState:
         if self.replaying or (progress == self._reported and not self._rows_waiting()):
             return None
         rows, closed = self._take_waiting()
-        changes = Changes(progress, rows, closed, self._late, self._dead)
-        self._late, self._dead, self._dead_bytes = [], [], 0
+        changes = Changes(progress, rows, closed, self._late, *self.refusals.take())
+        self._late = []
         self._reported = progress
         return changes
 
     def _rows_waiting(self) -> int:
         return len(self._waiting)
 
-    def _ids_waiting(self) -> int:
-        return sum(len(pane.ids) for pane in self._closed)
+    def _kept_bytes(self) -> int:
+        """What closed panes hold until they are flushed."""
+        return self._kept
 
     def _first_offset(self) -> int:
         """The first offset of any open pane; the position when none is."""
@@ -154,11 +175,13 @@ class PartitionState:
         for _, _, total in self._waiting:
             total.waiting = False
         self._waiting, self._closed = [], []
+        self._kept, self._kept_rows, self._captured = 0, 0, self.folded
         return rows, closed
 
     def _forget_what_is_stored(self) -> None:
         """Of a replayed message only the rows and ids of open panes are news."""
-        self._late, self._dead, self._dead_bytes = [], [], 0
+        self._late = []
+        self.refusals.forget()
         stored = self._stored
         self.folded, self.duplicates, self.late, self.dead = (
             stored.folded, stored.duplicates, stored.late, stored.dead,
@@ -175,6 +198,9 @@ class PartitionState:
             if isinstance(event, Bundle):
                 self._fold_bundle(event, Message(offset, append_ms, key, value))
                 pane = NO_PANE
+                if self.pending > self._enough:
+                    self.position = min(offset + 1, end)
+                    return
                 continue
             at_ms = event.occurred_at
             # most events fall into the pane of the event before, and it is still open
@@ -234,6 +260,7 @@ class PartitionState:
         if end_ms <= self.watermark_ms:
             return NO_PANE
         pane = self._panes[start_ms] = Pane(start_ms, end_ms, offset)
+        heappush(self._starts, start_ms)
         return pane
 
     def _count_in(self, pane: Pane, event: Event, offset: int) -> None:
@@ -269,12 +296,10 @@ class PartitionState:
         self.late += 1
 
     def _refuse(self, refusal: Refusal, message: Message) -> None:
-        """Refuse one event of a message, or the whole of it."""
-        raw = refusal.raw[: self._rules.limits.letter_bytes]
-        where = message.offset, refusal.index, message.append_ms
-        self._dead.append(DeadLetter(*where, refusal.field, refusal.reason, raw))
-        self._dead_bytes += len(raw)
+        """Refuse one event of a message, or the whole of it; what is replayed is stored already."""
         self.dead += 1
+        if not self.replaying:
+            self.refusals.add(refusal, message)
 
     def _refuse_ahead(self, at_ms: int, index: int, message: Message) -> None:
         """Refuse an event from the future, with its own bytes when it came in a bundle."""
@@ -284,14 +309,23 @@ class PartitionState:
 
     def _close_panes(self) -> None:
         """Close the panes that the watermark has passed, and note when the next one closes."""
-        now_ms = self.watermark_ms
-        for start_ms in [s for s, pane in self._panes.items() if pane.end_ms <= now_ms]:
-            pane = self._panes.pop(start_ms)
-            if self._spec.dedupe:
-                self._closed.append(pane.closed())
-        first_end_ms = min((pane.end_ms for pane in self._panes.values()), default=NEVER_MS)
+        starts, now_ms, pane_ms = self._starts, self.watermark_ms, self._rules.pane_ms
+        while starts and starts[0] + pane_ms <= now_ms:
+            self._close(self._panes.pop(heappop(starts)))
+        first_end_ms = starts[0] + pane_ms if starts else NEVER_MS
         close_at_ms = first_end_ms + self._rules.disorder_ms
         self._close_at_ms = close_at_ms if close_at_ms <= self.max_append_ms else NEVER_MS
+
+    def _close(self, pane: Pane) -> None:
+        """Keep of a pane its ids, and the rows that wait without the events that gathered."""
+        if self._spec.dedupe:
+            self._closed.append(pane.closed())
+        waiting = [total for total in pane.rows.values() if total.waiting]
+        for total in waiting:
+            self._plan.gather(total)
+        self._kept += kept_bytes(pane, len(waiting))
+        self._kept_rows += len(waiting)
+        pane.forget()
 
     def _row(self, start_ms: int, key: Key, total: Total, late_id: int) -> Row:
         version = version_of(self._stored.epoch, total.offset)

@@ -90,7 +90,7 @@ class Rebuild:
     ) -> None:
         self.progress, self.span = progress, span
         self._spec, self._rules = spec, rules
-        self._codec: Codec[Event] = Codec(spec.event)
+        self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
         self._plan = Plan(spec)
         self._late = {start_ms: _before(progress, ids.late) for start_ms, ids in known.items()}
         self._on_time = {start_ms: len(ids.on_time) for start_ms, ids in known.items()}

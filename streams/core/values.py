@@ -181,6 +181,19 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Refused events of one message of which only the places are kept: their indexes (`array('I')`).
+
+    `source` names, for people, who spent its share of dead letters: printable, at most 64 characters.
+    """
+
+    offset: int
+    append_ms: int
+    source: str
+    indexes: "array[int]"
+
+
+@dataclass(frozen=True, slots=True)
 class PaneIds:
     """What is known of a closed pane: the ids folded on time, and where each late id was met first.
 
@@ -205,6 +218,7 @@ class Changes:
     closed: list[ClosedPane]
     late: list[LateEvent]
     dead: list[DeadLetter]
+    noted: list[Noted] = field(default_factory=list)
 
 
 def version_of(epoch: int, offset: int) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.core.breaker import Breaker, Limit, Recent
+from streams.core.refusals import Refused
 from streams.spec import StreamSpec
 
 
@@ -41,14 +42,14 @@ class Breakers:
         """The switch of a topic's stream, as this worker knows it."""
         return self._known[topic]
 
-    def count(self, topic: str, read: int, dead: int, now_ms: int) -> bool:
-        """Count a batch; whether it has made the stream pause."""
+    def count(self, topic: str, read: int, refused: Refused | None, now_ms: int) -> bool:
+        """Count a batch without what is only noted of it; whether it has made the stream pause."""
         recent = self._recent[topic]
-        if not recent.add(read, dead) or topic in self.paused:
+        if not recent.add(read, refused) or topic in self.paused:
             return False
         reason = (
             f"{recent.dead:,} of the last {recent.read:,} events read were refused, "
-            f"the limit is {self._limit.percent} % of {self._limit.events:,}"
+            f"of many sources, the limit is {self._limit.percent} % of {self._limit.events:,}"
         )
         self._set(topic, self._known[topic].pause(now_ms, reason))
         self.unwritten[topic] = self._known[topic]

@@ -53,6 +53,7 @@ class Flusher:
         """
         self._give_up_at = time.monotonic() + patience_s
         self._runtime.stopping.set()
+        self._runtime.tell_refusals(rest=True)
         try:
             if self._loop_ends is not None:
                 await self._loop_ends
@@ -81,6 +82,7 @@ class Flusher:
                 began = time.monotonic()
                 made = await flush(runtime, self._consumer, self._too_late)
                 next_one = pace(asked_s, longest_s, time.monotonic() - began, made)
+                runtime.tell_refusals()
                 await self._look_at_breakers()
                 if runtime.wanted_seeks:
                     await seek_again(runtime, self._consumer)
@@ -119,7 +121,7 @@ async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> int:
     by_stream: dict[str, list[Captured]] = {}
     for captured in runtime.partitions.capture():
         by_stream.setdefault(captured.spec.name, []).append(captured)
-    runtime.make_room()
+    runtime.room.made()
     if by_stream:
         runtime.reach("flush.captured")
         # after the fetches of what was captured, and before any of it is stored

@@ -6,8 +6,10 @@ No Faust and no I/O here: partitions are (topic, number), which is what Faust's 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from streams.core.breaker import Breaker
 from streams.core.framing import CorruptBatch
-from streams.core.partition import PartitionState
+from streams.core.partition import ENDLESS, PartitionState
+from streams.core.refusals import Refused
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import Changes, Progress
@@ -53,7 +55,9 @@ class Partitions:
         self._specs = {spec.topic: spec for spec in specs}
         self._rules = rules
         self._held: dict[Partition, Held] = {}
+        self._breakers: dict[str, Breaker] = {}
         self._pending: dict[Partition, int] = {}
+        self._open: dict[Partition, int] = {}
 
     @property
     def specs(self) -> Collection[StreamSpec]:
@@ -76,6 +80,11 @@ class Partitions:
         return sum(self._pending.values())
 
     @property
+    def open_bytes(self) -> int:
+        """About how much open windows hold, as of when each partition was last weighed with them."""
+        return sum(self._open.values())
+
+    @property
     def folded(self) -> int:
         """Events folded, as the held partitions' progress counts them."""
         return sum(held.state.folded for held in self._held.values())
@@ -95,6 +104,7 @@ class Partitions:
         for lost in self._held.keys() - wanted:
             del self._held[lost]
             self._pending.pop(lost, None)
+            self._open.pop(lost, None)
         return wanted - self._held.keys()
 
     def add(self, progress: Progress) -> None:
@@ -102,13 +112,25 @@ class Partitions:
         spec = self._specs[progress.topic]
         state = self.engine.new_state(spec, self._rules, progress)
         self._held[progress.topic, progress.partition] = Held(spec, state, Settler())
+        if known := self._breakers.get(progress.topic):
+            self.skip(progress.topic, known)
+
+    def skip(self, topic: str, breaker: Breaker) -> None:
+        """From now on only note what is refused before the places that the breaker is past."""
+        self._breakers[topic] = breaker
+        for (of, number), held in self._held.items():
+            if of == topic:
+                held.state.refusals.note_below = breaker.note_below(number, held.state.progress.epoch)
 
     def positions(self) -> Mapping[Partition, int]:
         """The next offset that each state expects."""
         return {partition: held.state.position for partition, held in self._held.items()}
 
-    def fold(self, partition: Partition, fetched: Fetched) -> bool:
-        """Fold a batch; False when batches before it are missing. A partition not held is ignored."""
+    def fold(self, partition: Partition, fetched: Fetched, room: int = ENDLESS) -> bool:
+        """Fold a batch; False when batches before it are missing. A partition not held is ignored.
+
+        Where more than `room` bytes would wait then, it stops before the end (see `is_left`).
+        """
         held = self._held.get(partition)
         if held is None:
             return True
@@ -117,7 +139,8 @@ class Partitions:
         topic, number = partition
         try:
             # not before its turn, so that no two unpacked batches are there at once
-            held.state.fold(opened(fetched.batch, self._unpack_bytes, self._rules.limits.letter_bytes))
+            batch = opened(fetched.batch, self._unpack_bytes, self._rules.limits.letter_bytes)
+            held.state.fold(batch, room)
         except CorruptBatch as error:
             raise FoldFailed(f"{topic}[{number}]: {error}. Nothing from there on was flushed") from error
         except Exception as error:
@@ -128,19 +151,31 @@ class Partitions:
             ) from error
         return True
 
-    def counts(self, partition: Partition) -> tuple[int, int]:
-        """Events read since the partition's beginning, and those of them that were refused."""
+    def is_left(self, partition: Partition, fetched: Fetched) -> bool:
+        """Whether a part of a batch waits for room."""
+        held = self._held.get(partition)
+        return held is not None and fetched.start <= held.state.position < fetched.batch.next_offset
+
+    def events(self, partition: Partition) -> int:
+        """Events read since the partition's beginning."""
         held = self._held.get(partition)
         if held is None:
-            return 0, 0
+            return 0
         state = held.state
-        return state.folded + state.duplicates + state.late + state.dead, state.dead
+        return state.folded + state.duplicates + state.late + state.dead
 
-    def weigh(self, partition: Partition) -> None:
-        """Take note of what a partition has waiting; not free, so not called for each batch."""
+    def refused(self, partition: Partition) -> Refused | None:
+        """What of a partition was refused since it was last asked; None when nothing was."""
+        held = self._held.get(partition)
+        return held.state.refusals.since() if held else None
+
+    def weigh(self, partition: Partition, *, windows: bool = True) -> None:
+        """Take note of what a partition has waiting, and of what its open windows hold, which is not free."""
         held = self._held.get(partition)
         if held is not None:
             self._pending[partition] = _waiting(held)
+            if windows:
+                self._open[partition] = held.state.open_bytes
 
     def capture(self) -> list[Captured]:
         """All that waits in all partitions, each together with its position."""
@@ -149,7 +184,7 @@ class Partitions:
             changes = held.state.capture()
             if changes is not None:
                 captured.append(Captured(held.spec, held.settler, changes))
-            self._pending[partition] = _waiting(held)
+            self._pending[partition], self._open[partition] = _waiting(held), held.state.open_bytes
         return captured
 
 

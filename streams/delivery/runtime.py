@@ -12,8 +12,10 @@ from streams.delivery.errors import WorkerStop
 from streams.delivery.failpoints import Reach
 from streams.delivery.identity import Identities
 from streams.delivery.partitions import Partition, Partitions
+from streams.delivery.room import Room
 from streams.delivery.sink_thread import SinkThread
 from streams.delivery.status import write_status
+from streams.delivery.telling import Telling
 from streams.delivery.unpack import Fetched
 from streams.engine import Engine, choose_engine
 from streams.sink import Sink, SinkError, SinkRejected
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 EXIT_OK, EXIT_FAILED, EXIT_HELP, EXIT_STALLED = 0, 1, 3, 4
 # a fold does not yield; after this long the loop gets its turn, for rebalances and heartbeats
 TURN_S = 0.02
+# slowed down by open windows, a worker stands still between two flushes, and is excused for so many of them
+SLOW_FLUSHES = 3
 # after a seek, deliveries of before may still be on their way
 SEEK_PAUSE_S = 2.0
 
@@ -40,6 +44,7 @@ class Runtime:
         log.info("%s", about)
         self.partitions = Partitions(specs, config.rules, engine, config.unpack_bytes)
         self.breakers = Breakers(specs, Limit(config.breaker_percent, config.breaker_events))
+        self.telling = Telling()
         self.reach = reach
         self.state = "starting"
         # the versions of progress that the sink has acknowledged, or was found to have
@@ -50,8 +55,7 @@ class Runtime:
         self.urgent = asyncio.Event()
         self.stopping = asyncio.Event()
         self.failure: Exception | None = None
-        self._room = asyncio.Event()
-        self._room.set()
+        self.room = Room(self.partitions, config.pending_bytes, config.open_bytes, self.urgent)
         self._sought: dict[Partition, float] = {}
         self.wanted_seeks: set[Partition] = set()
         # when the rebalance, or the start, began that is under way
@@ -77,8 +81,10 @@ class Runtime:
         return self.breakers.paused
 
     def held_up(self, now_s: float) -> bool:
-        """Whether nothing can be folded for the sink's sake; any thread may ask."""
-        needs_it = not self._room.is_set() or self.rebalance_since is not None
+        """Whether nothing can be folded before a flush, or for the sink's sake; any thread may ask."""
+        if self.room.slowed(now_s, SLOW_FLUSHES * self.config.flush_most_ms / 1000):
+            return True
+        needs_it = self.room.closed or self.rebalance_since is not None
         return needs_it and self.sink_thread.holds_up(now_s)
 
     def rebalance_s(self, now_s: float) -> float:
@@ -93,32 +99,35 @@ class Runtime:
             known = isinstance(error, WorkerStop | SinkError)
             log.error("stopping: %s", error if known else repr(error), exc_info=None if known else error)
         self.stopping.set()
-        self._room.set()
+        self.room.give_up()
 
     async def deliver(self, partition: Partition, poll: Iterable[Fetched]) -> None:
-        """Fold one poll of a partition, after waiting for room; what a breaker has paused is let go."""
-        await self._room.wait()
+        """Fold one poll of a partition, with room for each part; what a breaker has paused is let go."""
         turn_ends = time.monotonic() + TURN_S
         for fetched in poll:
-            if self.stopping.is_set() or partition[0] in self.paused:
-                return
-            self.reach("consume.fold")
-            before = self.partitions.counts(partition)
-            if not self.partitions.fold(partition, fetched):
-                self._lost(partition, fetched)
-                return
-            self._count(partition, before)
-            if time.monotonic() > turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = time.monotonic() + TURN_S
-        self.partitions.weigh(partition)
-        if self.partitions.pending_bytes > self.config.pending_bytes:
-            self._room.clear()
-            self.urgent.set()
+            left = True
+            while left:
+                await self.room.wait()
+                if self.stopping.is_set() or partition[0] in self.paused:
+                    return
+                self.reach("consume.fold")
+                before = self.partitions.events(partition)
+                if not self.partitions.fold(partition, fetched, self.room.left):
+                    self._lost(partition, fetched)
+                    return
+                self._count(partition, before)
+                left = self.partitions.is_left(partition, fetched)
+                self.room.weigh(partition, windows=left)
+                if time.monotonic() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = time.monotonic() + TURN_S
+        self.room.weigh(partition, windows=True)
 
     def hear(self, stored: Mapping[str, Breaker]) -> None:
         """Take over what others have switched; a stream that is resumed goes on where its states stand."""
         heard = self.breakers.learn(stored)
+        for topic in self.partitions.topics:
+            self.partitions.skip(topic, self.breakers.of(topic))
         for topic, breaker in heard.paused.items():
             log.error("%s: %s", topic, _paused(breaker))
         for topic, breaker in heard.resumed.items():
@@ -126,21 +135,25 @@ class Runtime:
             self.wanted_seeks.update(p for p in self.positions() if p[0] == topic)
             self.urgent.set()
 
+    def tell_refusals(self, *, rest: bool = False) -> None:
+        """Say once a minute what was refused; with `rest` at once."""
+        for line in self.telling.lines(time.monotonic(), rest=rest):
+            log.warning("%s", line)
+
     def remind(self) -> None:
         """Say again what is paused."""
         for topic in sorted(self.paused):
             log.warning("%s: still %s", topic, _paused(self.breakers.of(topic)))
 
-    def make_room(self) -> None:
-        """Go on consuming, if what waits has been taken away."""
-        if self.partitions.pending_bytes <= self.config.pending_bytes:
-            self._room.set()
-
-    def _count(self, partition: Partition, before: tuple[int, int]) -> None:
+    def _count(self, partition: Partition, before: int) -> None:
         """Count what a batch has added; a stream that refuses too much is paused from here on."""
-        read, dead = self.partitions.counts(partition)
+        refused = self.partitions.refused(partition)
         topic, number = partition
-        if self.breakers.count(topic, read - before[0], dead - before[1], time.time_ns() // 1_000_000):
+        if refused:
+            self.telling.add(self.breakers.of(topic).stream, partition, refused)
+        # where a replay ends, the counts go back to what is stored
+        read = max(0, self.partitions.events(partition) - before - (refused.noted if refused else 0))
+        if self.breakers.count(topic, read, refused, time.time_ns() // 1_000_000):
             log.error("%s[%d]: %s", topic, number, _paused(self.breakers.of(topic)))
             self.urgent.set()
 
@@ -191,5 +204,6 @@ def _paused(breaker: Breaker) -> str:
     name = breaker.stream
     return (
         f"stream {name} is paused, the others go on: {breaker.reason}. Look with `songlo dlq list --stream "
-        f"{name}`; what is not folded waits in Kafka. To go on: songlo resume {name}"
+        f"{name}`; what is not folded waits in Kafka. To go on: songlo resume {name}, or past what is "
+        f"refused by now: songlo resume {name} --past"
     )

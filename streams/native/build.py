@@ -11,7 +11,10 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("c") / "fold.c"
 COMPILERS = ("cc", "gcc", "clang")
 # no contraction of products and sums, so that numbers round as Python rounds them
-FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off")
+FLAGS = (
+    "-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off",
+    "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong", "-Wl,-z,relro,-z,now",
+)  # fmt: skip
 TIMEOUT_S = 120
 
 

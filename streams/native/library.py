@@ -6,7 +6,7 @@ from typing import Any
 
 from streams.native.tables import StreamTable
 
-DONE, HANDED_OVER, UNREAD, CORRUPT = range(4)
+DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH = range(5)
 FOLDED, LATE, TOO_EARLY = range(3)
 
 
@@ -16,9 +16,11 @@ class Shared(Structure):
     _fields_ = tuple(
         (name, c_int64)
         for name in (
-            "position", "end", "limit", "replaying", "watermark_ms", "max_event_ms", "max_append_ms",
-            "folded", "duplicates", "waiting", "closed", "closed_ids", "panes", "batch", "at", "index",
-            "delta", "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item", "bytes",
+            "position", "end", "limit", "enough", "row_bytes", "replaying",
+            "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates",
+            "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
+            "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item",
+            "bytes", "kept", "flush",
         )
     )  # fmt: skip
 

@@ -16,14 +16,15 @@ from schemas.fields import Kind, field_rules
 from streams.core.framing import CorruptBatch, read_header, unread
 from streams.core.message import Message
 from streams.core.pane import Pane, id_hash
-from streams.core.partition import NO_PANE, PartitionState
+from streams.core.partition import ENDLESS, EVENT_BYTES, NO_PANE, PartitionState
 from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
 from streams.core.window import pane_start
-from streams.native.library import CORRUPT, HANDED_OVER, LATE, TOO_EARLY, UNREAD, Library, Shared
+from streams.native.checks import used_fields
+from streams.native.library import CORRUPT, ENOUGH, HANDED_OVER, LATE, TOO_EARLY, UNREAD, Library, Shared
 from streams.native.rows import take_rows
-from streams.native.tables import stream_table, used_fields
+from streams.native.tables import stream_table
 from streams.spec import StreamSpec
 
 
@@ -39,6 +40,8 @@ def _held(name: str) -> Any:
     return property(get, put)
 
 
+# where fold.c notes that a row waits
+WAITING_BYTES = 16
 # the largest number that fold.c holds
 MOST = 2**63 - 1
 
@@ -46,8 +49,8 @@ MOST = 2**63 - 1
 class NativePartitionState(PartitionState):
     """A `PartitionState` whose open panes fold.c holds; raises Unsupported for streams it can't fold."""
 
-    # 130 to 190 where it stands, 50 to 100 packed
-    row_bytes = 200
+    # 50 to 100 packed
+    row_bytes = 100 + WAITING_BYTES
     position = _held("position")
     max_event_ms = _held("max_event_ms")
     max_append_ms = _held("max_append_ms")
@@ -59,7 +62,7 @@ class NativePartitionState(PartitionState):
         self._state = library.new(byref(stream_table(spec, rules)))
         weakref.finalize(self, library.free, self._state)
         self._shared: Any = cast(self._state, POINTER(Shared)).contents
-        self._shared.watermark_ms = progress.watermark_ms
+        self._shared.watermark_ms, self._shared.row_bytes = progress.watermark_ms, self.row_bytes
         fields, used = field_rules(spec.event), used_fields(spec)
         self._used = [(i, rule.name, rule.kind) for i, rule in enumerate(fields) if rule.name in used]
         self._numbers = struct.Struct(f"={len(fields)}q")
@@ -74,19 +77,30 @@ class NativePartitionState(PartitionState):
 
     @property
     def memory(self) -> int:
-        """Bytes that fold.c holds for open panes and what waits."""
+        """All the bytes that fold.c holds: for itself, for open panes, and for what waits."""
         return int(self._shared.bytes)
 
-    def fold(self, batch: RecordBatch | PackedBatches | Unread) -> None:
-        """Fold the messages of these batches that have not been folded yet, as `PartitionState` does."""
+    @property
+    def open_bytes(self) -> int:
+        """How many bytes the open panes hold, their rows that wait to be flushed among them."""
+        return int(self._shared.bytes - self._shared.kept - self._shared.waiting * WAITING_BYTES)
+
+    def fold(self, batch: RecordBatch | PackedBatches | Unread, room: int = ENDLESS) -> None:
+        """Fold the messages of these batches that have not been folded yet, as `PartitionState` does.
+
+        What open panes come to hold needs room too.
+        """
         if isinstance(batch, Unread):
             self._pass_over(batch)
             return
         batches = pack(batch) if isinstance(batch, RecordBatch) else batch
         if self.replaying:
+            # nothing can be captured before the end of it
+            self._enough = ENDLESS
             self._fold_packed(self._stored.next_offset, batches)
             self._forget_what_is_stored()
             self._close_panes()
+        self._enough = self._held() + self._outside() + room
         self._fold_packed(batches.next_offset, batches)
 
     def _fold_packed(self, end: int, batches: PackedBatches) -> None:
@@ -96,13 +110,28 @@ class NativePartitionState(PartitionState):
         shared.end, shared.limit, shared.replaying = end, batches.next_offset, self.replaying
         shared.batch, shared.at, shared.index = batches.start, 0, 0
         fold, state, data, stop = self._library.fold, self._state, batches.data, batches.end
+        shared.enough = self._enough - self._outside()
         while how := fold(state, data, stop):
             if how == HANDED_OVER:
                 self._fold_handed_over(data)
+                shared.enough = self._enough - self._outside()
+                if self._held() > shared.enough:
+                    shared.position = shared.offset + 1
+                    return
+            elif how == ENOUGH:
+                return
             elif how == UNREAD:
                 self._pass_over_rest(batches, end)
             elif how == CORRUPT:
                 raise CorruptBatch(batches, shared.batch)
+
+    def _held(self) -> int:
+        """What fold.c holds, and what its waiting rows take when they are captured."""
+        return int(self._shared.bytes + self._shared.waiting * self.row_bytes)
+
+    def _outside(self) -> int:
+        """What waits and is not in fold.c's memory."""
+        return len(self._late) * EVENT_BYTES + self.refusals.bytes
 
     def _pass_over_rest(self, batches: PackedBatches, end: int) -> None:
         """Refuse the rest of a batch where fold.c found no record; what ends behind `end` is for later."""
@@ -166,8 +195,8 @@ class NativePartitionState(PartitionState):
     def _rows_waiting(self) -> int:
         return int(self._shared.waiting)
 
-    def _ids_waiting(self) -> int:
-        return int(self._shared.closed_ids)
+    def _kept_bytes(self) -> int:
+        return int(self._shared.kept)
 
     def _take_waiting(self) -> tuple[Rows, list[ClosedPane]]:
         rows = take_rows(self._library, self._state, self._spec, self._shared.waiting, self._stored.epoch)

@@ -1,5 +1,6 @@
 """What every store of dead letters must do: one suite on memory and on the real engine."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,13 +20,13 @@ from sinks.letters import (
     Letters,
     Place,
     Selection,
-    shape,
 )
 from sinks.memory import MemorySink
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
-from streams.core.values import DeadLetter
+from streams.core.shapes import longest_piece, safe_shape, shape
+from streams.core.values import DeadLetter, Noted
 from streams.sink import Sink
 from streams.spec import StreamSpec
 from tests.support.clickhouse import HasClickHouse, changes, new_database
@@ -44,6 +45,10 @@ class Box:
     def put(self, *dead: DeadLetter, spec: StreamSpec = CAMERA, partition: int = 0, epoch: int = 0) -> None:
         """Dead letters as a worker writes them."""
         self.sink.put_dead(spec, [changes(spec, partition, dead=list(dead), epoch=epoch)])
+
+    def note(self, *noted: Noted) -> None:
+        """What a worker only notes."""
+        self.sink.put_noted(CAMERA, [changes(CAMERA, noted=list(noted))])
 
     def found(self, selection: Selection = ALL) -> list[Letter]:
         """The letters in their order."""
@@ -209,3 +214,50 @@ def test_the_shape_of_a_reason() -> None:
     assert shape("1,234.5 s ahead of the broker's time") == "# s ahead of the broker's time"
     assert shape("not 'a b', not 'c'") == "not '…', not '…'"
     assert shape("-3 below 0, byte 12 is not UTF-8") == "# below # byte # is not UTF-8"
+    assert safe_shape("can't be 'a' b 'c\" d', 5") == "can't be '…', #"
+    assert longest_piece("must be one of a, not '…', # s") == "must be one of a, not"
+    assert longest_piece("# '…'") == ""
+
+
+def noted(offset: int, *indexes: int, source: str = "gw-1") -> Noted:
+    """Refused events appended `offset` seconds after T0 of which only the places are kept."""
+    return Noted(offset, T0_MS + offset * 1000, source, array("I", indexes))
+
+
+def test_what_is_noted_is_there_until_it_is_a_letter(box: Box) -> None:
+    """By place, whatever is noted and stored how often; in the order of the log."""
+    more = changes(CAMERA, 1, noted=[noted(9, 0)], epoch=1)
+    box.note(noted(5, 0, 2, 2**32 - 1), noted(3, 0, source="cam-7"))
+    box.sink.put_noted(CAMERA, [more, more])
+    assert box.letters.count_noted(ALL) == 5
+    box.put(dead(5, index=2), dead(5, index=1), dead(4))
+    assert [(n.place, n.stream, n.append_ms, n.source, n.indexes) for n in box.letters.noted(ALL)] == [
+        (place(3), "camera", T0_MS + 3000, "cam-7", {0}),
+        (place(5), "camera", T0_MS + 5000, "gw-1", {0, 2**32 - 1}),
+        (Place(CAMERA.topic, 1, 9, 0, 1), "camera", T0_MS + 9000, "gw-1", {0}),
+    ]
+    box.put(dead(5), dead(5, index=2**32 - 1), dead(3))
+    box.put(dead(9), partition=1)
+    assert box.letters.count_noted(ALL) == 1
+    box.put(dead(9), partition=1, epoch=1)
+    assert (box.letters.count_noted(ALL), [*box.letters.noted(ALL)]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Selection(), [1, 2, 3]),
+        (Selection(stream="camera", topic=CAMERA.topic), [1, 2, 3]),
+        (Selection(stream="qr"), []),
+        (Selection(since_ms=T0_MS + 2000, until_ms=T0_MS + 3000), [2]),
+        (Selection(messages=((CAMERA.topic, 0, 3), (CAMERA.topic, 1, 2))), [3]),
+        (Selection(field="kind", reason="wrong", states=(DISCARDED,)), [1, 2, 3]),
+    ],
+)
+def test_what_is_noted_is_selected_by_stream_time_and_place(
+    box: Box, selection: Selection, expected: list[int]
+) -> None:
+    """Its reason is not known before it is fetched."""
+    box.note(*(noted(n, 0) for n in (1, 2, 3)))
+    assert [n.place.offset for n in box.letters.noted(selection)] == expected
+    assert box.letters.count_noted(selection) == len(expected)

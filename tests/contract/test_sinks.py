@@ -13,7 +13,7 @@ from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.core.breaker import Breaker
-from streams.core.values import Changes, ClosedPane, DeadLetter, PaneIds, Progress, Row, Rows
+from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, PaneIds, Progress, Row, Rows
 from streams.sink import Sink
 from streams.spec import StreamSpec
 from tests.support.clickhouse import HasClickHouse, ask, camera_row, changes, late, new_database, qr_row
@@ -61,6 +61,16 @@ class Store:
             f"FROM dead_letters FINAL WHERE partition = {partition} ORDER BY offset, `index`"
         )
         return [DeadLetter(*rest, bytes.fromhex(raw)) for *rest, raw in rows]
+
+    def noted(self, partition: int = 0) -> list[Noted]:
+        """What is noted of a partition, in order."""
+        if isinstance(self.sink, MemorySink):
+            return self.sink.noted(TOPIC, partition)
+        rows = self.ask(
+            "SELECT offset, toUnixTimestamp64Milli(append_time), source, indexes "
+            f"FROM noted FINAL WHERE partition = {partition} ORDER BY offset"
+        )
+        return [Noted(*rest, array("I", indexes)) for *rest, indexes in rows]  # type: ignore[misc,arg-type] # as asked
 
     def ask(self, sql: str) -> list[tuple[object, ...]]:
         assert self.server
@@ -303,6 +313,16 @@ def test_a_reason_that_is_no_valid_unicode_is_stored(store: Store) -> None:
     assert [replace(d, reason="") for d in store.dead()] == [replace(letter, reason="")]
 
 
+def test_what_is_noted_comes_back_and_is_one_when_written_again(store: Store) -> None:
+    """By message; of one message the last written stay."""
+    first = [Noted(n, T0_MS + n, "gw", array("I", range(n, 10_000))) for n in (4, 7)]
+    last = Noted(7, T0_MS + 7, "phường 2", array("I", [3, 2**32 - 1]))
+    for noted in (first, first, [last]):
+        store.sink.put_noted(CAMERA, [changes(CAMERA, noted=noted), changes(CAMERA, 1)])
+    assert store.noted() == [first[0], last]
+    assert store.noted(1) == []
+
+
 def test_nothing_to_write_is_fine(store: Store) -> None:
     """A flush may have no rows, and there may be no changes at all."""
     for put in (
@@ -310,6 +330,7 @@ def test_nothing_to_write_is_fine(store: Store) -> None:
         store.sink.put_ids,
         store.sink.put_late,
         store.sink.put_dead,
+        store.sink.put_noted,
         store.sink.put_progress,
     ):
         put(CAMERA, [])
@@ -330,7 +351,7 @@ def test_a_switch_is_what_was_written_last(store: Store) -> None:
     for breaker in (paused, other, paused):
         store.sink.put_breaker(breaker)
     assert store.sink.breakers() == {"camera": paused, "qr": other}
-    resumed = paused.resume(T0_MS + 3, "by hand")
+    resumed = paused.skip({0: 7, 65_535: 2**64 - 1}, T0_MS + 3, "by hand")
     store.sink.put_breaker(resumed)
     assert store.sink.breakers() == {"camera": resumed, "qr": other}
 

@@ -14,6 +14,7 @@ from streams.sink import SinkUnavailable
 from tests.support.clickhouse import ask
 from tests.support.commands import Commands
 from tests.support.events import camera_event, message
+from tests.support.kafka import cut
 from tests.support.oracle import totals
 from tests.support.workers import River, river
 
@@ -136,6 +137,42 @@ def test_an_event_of_a_bundle_meets_its_bundle(stream: River, songlo: Commands) 
     stream.produce([(b"gateway-1", right)])
     assert songlo("drain", "--timeout", "90") == 0
     assert stream.totals() == totals([right])
+
+
+def test_what_is_only_noted_is_fetched_from_kafka(stream: River, songlo: Commands) -> None:
+    """3,000 events of a gateway, most in bundles: a thousand letters, the others on demand; all replayed."""
+    wrong = [[event(n, kind="xe") for n in range(first, first + 300)] for first in range(0, 3000, 300)]
+    bundles = [(b"gateway-1", message(*events)) for events in wrong]
+    stream.produce([keyed(5000), *bundles, keyed(5001)])
+    stream.start()
+    assert settled(stream, songlo) == (2, 0)
+    asked_for = asked(songlo, "list", "--limit", "1")
+    assert asked_for["total"] + asked_for["noted"] == 3000
+    assert 1000 <= asked_for["total"] <= 2000
+    assert songlo("dlq", "list") == 0
+    assert songlo.out.endswith(f"{asked_for['noted']:,} more are noted in the log: songlo dlq fetch\n")
+    assert stream.conserved() is False
+    assert all_dead_are_stored(stream)
+
+    assert asked(songlo, "fetch", "--limit", "10") == {"fetched": 10, "gone": 0, "accepted": 0, "failed": []}
+    assert all_dead_are_stored(stream)
+    assert songlo("dlq", "fetch", "--stream", "camera") == 0
+    assert songlo.out == f"{asked_for['noted'] - 10:,} fetched; `songlo dlq list` shows them\n"
+    assert asked(songlo, "fetch")["fetched"] == 0
+    assert asked(songlo, "list")["total"] == 3000
+    assert all_dead_are_stored(stream)
+    assert asked(songlo, "replay", "--set", "kind=vehicle", "--apply")["sent"] == 3000
+    assert settled(stream, songlo) == (3002, 0)
+
+    ask(stream.server, "TRUNCATE TABLE dead_letters")
+    cut(stream.stack.brokers, {(stream.name, p): end for p, end in stream.ends().items()})
+    assert songlo("dlq", "fetch") == 1
+    assert f"{asked_for['noted']:,} are no longer in Kafka" in songlo.err
+
+
+def all_dead_are_stored(stream: River) -> bool:
+    """Whether each refused event is there as a letter, noted, or both."""
+    return ask(stream.server, "SELECT countIf(dead_stored != dead) FROM conservation") == [(0,)]
 
 
 def break_off_after_sending(monkeypatch: pytest.MonkeyPatch) -> None:

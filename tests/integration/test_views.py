@@ -1,6 +1,7 @@
 """The views that analysts get, on the real engine: names, exactness, percentiles, and how they read."""
 
 import random
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.catalog.service import SPEC as SERVICE
 from streams.core.histogram import bucket
-from streams.core.values import DeadLetter, Row
+from streams.core.values import Changes, DeadLetter, Noted, Progress, Row, Rows
 from tests.support.clickhouse import (
     T0_S,
     HasClickHouse,
@@ -325,6 +326,37 @@ def test_conservation_gives_its_verdict(server: Server, sink: ClickHouseSink) ->
     sink.put_progress(CAMERA, [flush])
     sink.put_rows(CAMERA, [changes(CAMERA, 1, rows=[camera_row(events=5)])])
     assert ask(server, verdicts) == [(0, 8, "exact"), (1, 5, "exact")]
+
+
+def test_conservation_counts_each_refused_event_once(server: Server, sink: ClickHouseSink) -> None:
+    """As a letter, noted, or both; a place of another epoch is another event.
+
+    offset    1 (noted)   3 (bundle: letters 0 and 1, noted 1, 2 and 3)   5 (letter)   3 in epoch 1 (noted)
+    """
+    letters = [
+        DeadLetter(3, 0, 0, "", "", b""),
+        DeadLetter(3, 1, 0, "", "", b""),
+        DeadLetter(5, 0, 0, "", "", b""),
+    ]
+    noted = [Noted(1, 0, "gw", array("I", [0])), Noted(3, 0, "gw", array("I", [1, 2, 3]))]
+    flush = changes(CAMERA, dead=letters, noted=noted)
+    again = changes(CAMERA, noted=[Noted(3, 0, "gw", array("I", [0]))], epoch=1)
+    verdict = "SELECT dead_stored, verdict FROM conservation"
+    for number, expected in ((6, "ahead"), (7, "exact"), (8, "missing")):
+        sink.put_progress(
+            CAMERA,
+            [
+                Changes(
+                    Progress("camera", CAMERA.topic, 0, next_offset=number, dead=number), Rows(), [], [], []
+                )
+            ],
+        )
+        sink.put_dead(CAMERA, [flush])
+        sink.put_noted(CAMERA, [flush, again])
+        assert ask(server, verdict) == [(7, expected)]
+    assert ask(server, "SELECT stream, source, events, not_fetched FROM noted_letters") == [
+        ("camera", "gw", 5, 4)
+    ]
 
 
 def test_unknown_wards_are_counted(server: Server, sink: ClickHouseSink) -> None:

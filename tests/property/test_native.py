@@ -188,8 +188,8 @@ def facts(state: PartitionState) -> Mapping[str, Any]:
     return {
         "progress": state.progress, "watermark": state.watermark_ms, "replaying": state.replaying,
         "times": (state.max_event_ms, state.max_append_ms),
-        # a row weighs less where it is compiled
-        "pending": (rows, state.pending - rows * state.row_bytes),
+        # rows and closed panes weigh less where they are compiled
+        "pending": 0 if state.replaying else state.pending - rows * state.row_bytes - state._kept_bytes(),
     }  # fmt: skip
 
 

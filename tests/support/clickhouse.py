@@ -6,7 +6,17 @@ from uuid import uuid4
 
 from sinks.clickhouse import Server, Session
 from sinks.migrate import migrate
-from streams.core.values import Changes, ClosedPane, DeadLetter, LateEvent, Progress, Row, Rows, version_of
+from streams.core.values import (
+    Changes,
+    ClosedPane,
+    DeadLetter,
+    LateEvent,
+    Noted,
+    Progress,
+    Row,
+    Rows,
+    version_of,
+)
 from streams.registry import load_streams
 from streams.spec import StreamSpec
 
@@ -81,9 +91,10 @@ def changes(
     closed: list[ClosedPane] | None = None,
     late: list[LateEvent] | None = None,
     dead: list[DeadLetter] | None = None,
+    noted: list[Noted] | None = None,
     **progress: int,
 ) -> Changes:
     """What one partition has to flush; its progress counts the late events and dead letters given."""
     counted = {"late": len(late or []), "dead": len(dead or []), **progress}
     at = Progress(spec.name, spec.topic, partition, **counted)
-    return Changes(at, Rows.of(rows or []), closed or [], late or [], dead or [])
+    return Changes(at, Rows.of(rows or []), closed or [], late or [], dead or [], noted or [])

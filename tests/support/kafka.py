@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import cycle
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
@@ -9,7 +10,7 @@ from kafka.structs import OffsetAndMetadata
 
 from infra.chaos.log import Place
 from infra.chaos.traffic import Message
-from infra.kafka import Admin
+from infra.kafka import MAX_MESSAGE_BYTES, Admin
 from infra.partitioner import partition_of
 
 
@@ -105,3 +106,21 @@ def transact(producer: Any, messages: Iterable[Message], partitions: int, *, com
     else:
         producer.abort_transaction()
     return len(sent)
+
+
+def send_anyhow(brokers: str, topic: str, messages: Iterable[tuple[bytes | None, bytes]]) -> None:
+    """Send messages to all partitions in turn, whatever their keys."""
+    producer = KafkaProducer(
+        bootstrap_servers=brokers.split(","),
+        linger_ms=20,
+        max_request_size=MAX_MESSAGE_BYTES,
+        metrics_enabled=False,
+    )
+    try:
+        numbers = cycle(sorted(producer.partitions_for(topic)))
+        sent = [producer.send(topic, value, key, partition=next(numbers)) for key, value in messages]
+        producer.flush()
+        for each in sent:
+            each.get(timeout=60)
+    finally:
+        producer.close(timeout=5)

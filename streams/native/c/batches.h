@@ -60,13 +60,14 @@ static bool scan_message(state *s, const uint8_t *data, int64_t size, const reco
     return p && spaces(p, end) == end;
 }
 
-/* The events of a JSON array, all of them valid, in s->bundle; -1: not sure. */
+/* The events of a JSON array, all of them valid and not too many, in s->bundle; -1: not sure. */
 static int64_t scan_bundle(state *s, const uint8_t *data, int64_t size, const record *r) {
     text end = data + r->value_at + r->value_size, p = spaces(data + r->value_at, end);
     if (p >= end || *p != '[') return -1;
     size_t n = 0;
     do {
-        s->bundle = grown(s->bundle, &s->bundle_room, n + 1, s->event_size);
+        if ((int64_t)n == s->bundle_events) return -1;
+        s->bundle = grown(s, NULL, s->bundle, &s->bundle_room, n + 1, 16, s->event_size);
         p = scan_event(s, spaces(p + 1, end), end, data + size, event_at(s, s->bundle, n++));
         if (!p) return -1;
         p = spaces(p, end);
@@ -78,7 +79,15 @@ static int64_t scan_bundle(state *s, const uint8_t *data, int64_t size, const re
     return p < end && *p == ']' && spaces(p + 1, end) == end ? (int64_t)n : -1;
 }
 
-enum { DONE, HANDED_OVER, UNREAD, CORRUPT };
+static void forget_bundle(state *s) {
+    s->bundle = given_back(s, NULL, s->bundle, s->bundle_room * s->event_size);
+    s->bundle_room = 0;
+}
+
+enum { DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH };
+
+/* Whether no more may wait: of an open row that was there before, only what it adds to a flush is new. */
+static inline bool is_enough(const shared *h) { return h->bytes + h->waiting * h->row_bytes > h->enough; }
 
 static int hand_over(state *s, const batch *b, const record *r, int64_t offset, int64_t index, int64_t item) {
     shared *h = &s->shared;
@@ -161,7 +170,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
         }
         ask_for_rows(s, n);
         for (size_t i = 0; i < n; i++) {
-            const event *e = event_at(s, s->ahead, i);
+            event *e = event_at(s, s->ahead, i);
             if (UNLIKELY(apply(s, e, b->append_ms) != FOLDED)) {
                 return hand_over(s, b, &e->from, e->offset, numbers[i], 0);
             }
@@ -170,15 +179,21 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
         if (!sure) {
             int64_t offset = b->base_offset + r.delta;
             int64_t events = r.value_size > 0 ? scan_bundle(s, data, size, &r) : -1;
-            if (events < 0) return hand_over(s, b, &r, offset, index, 0);
-            for (int64_t i = 0; i < events; i++) {
-                event *e = event_at(s, s->bundle, (size_t)i);
+            int64_t folded = 0;
+            for (; folded < events; folded++) {
+                event *e = event_at(s, s->bundle, (size_t)folded);
                 e->offset = offset;
-                if (apply(s, e, b->append_ms) != FOLDED) return hand_over(s, b, &r, offset, index, i);
+                if (apply(s, e, b->append_ms) != FOLDED) break;
             }
+            if (s->bundle_room > BUNDLE_KEPT) forget_bundle(s);
+            if (folded != events) return hand_over(s, b, &r, offset, index, events < 0 ? 0 : folded);
             at = r.next;
             delta = r.delta;
             index++;
+        }
+        if (UNLIKELY(is_enough(h)) && index < b->count) {
+            h->position = b->base_offset + delta + 1 < h->position ? h->position : b->base_offset + delta + 1;
+            return ENOUGH;
         }
     }
     return at == b->end ? DONE : unread(h, at, index, delta);
@@ -187,7 +202,8 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
 /*
  * Fold the batches up to byte `size` from where the fold stands. HANDED_OVER: Python folds the message named
  * in `shared`, and calls again. UNREAD: the record at byte `shared.at` is none, or where none may be; Python
- * decides, sets `index` and `at` to the batch's end, and calls again. CORRUPT: no batch is at `shared.batch`.
+ * decides, sets `index` and `at` to the batch's end, and calls again. CORRUPT: no batch is at `shared.batch`. ENOUGH:
+ * too much waits to go on now; the rest is folded by another call, from `position` on.
  */
 EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
     shared *h = &s->shared;
@@ -200,6 +216,7 @@ EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
             int how = fold_records(s, data, size, &b);
             if (how != DONE) return how;
             h->position = b.next_offset < h->end ? b.next_offset : h->end;
+            if (UNLIKELY(is_enough(h)) && h->position < h->end) return ENOUGH;
         }
         h->batch = b.end;
         h->at = h->index = 0;
@@ -226,7 +243,7 @@ EXPORT int songlo_add(state *s, int64_t offset, int64_t append_ms, uint64_t id, 
             e->slots[i].number = numbers[i];
         }
     }
-    make_key(s, e, false);
+    make_key_again(s, e, s->alternate);
     int how = apply(s, e, append_ms);
     if (how == LATE) advance(s, e->slots[s->time_field].number, append_ms);
     return how;

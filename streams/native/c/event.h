@@ -65,15 +65,18 @@ static inline size_t whole_words(size_t size) { return (size + 7) & ~(size_t)7; 
 
 static inline uint8_t *key_of(const state *s, event *e) { return (uint8_t *)(e->slots + s->n_fields); }
 
-/* The key of the event's row, with its hash. `roomy`: all its texts have LONGEST_WORD bytes to spare behind them. */
-static inline void make_key(const state *s, event *e, bool roomy) {
+/*
+ * The key of the event's row, with its hash, as panes have it that were opened when the state's `alternate` was this.
+ * `roomy`: all its texts have LONGEST_WORD bytes to spare behind them.
+ */
+static inline void make_key(state *s, event *e, uint64_t alternate, bool roomy) {
     uint8_t *key = key_of(s, e), *to = key + s->n_dimensions, near_end[LONGEST_WORD] = {0};
     for (int32_t d = 0; d < s->n_dimensions; d++) {
         int32_t f = s->dimensions[d];
         uint16_t length = is_there(e, f) ? (uint16_t)e->slots[f].length : 0;
         text from = e->slots[f].text;
         if (UNLIKELY(!roomy) && length <= LONGEST_WORD) from = length ? memcpy(near_end, from, length) : near_end;
-        key[d] = number_of(&s->words[d], from, length, s->seed);
+        key[d] = number_of(s, words_of(s, alternate, d), from, length);
         if (LIKELY(key[d] != SPELLED)) continue;
         memcpy(to, &length, 2);
         memcpy(to + 2, from, length);
@@ -84,7 +87,11 @@ static inline void make_key(const state *s, event *e, bool roomy) {
     e->key_size = (uint32_t)(to - key);
     e->tag = key_tag(key, e->key_size, s->seed);
     e->guess = NULL;
+    e->renewals = s->renewals;
 }
+
+/* Off the hot path. */
+__attribute__((noinline)) static void make_key_again(state *s, event *e, uint64_t alternate) { make_key(s, e, alternate, false); }
 
 /* One object from its brace: a valid event, and the position after it. */
 static text scan_event(state *s, text p, text end, text limit, event *e) {
@@ -141,6 +148,7 @@ static text scan_event(state *s, text p, text end, text limit, event *e) {
     const slot *id = &e->slots[s->id_field];
     if (id->length > 240) return NULL;
     e->id = s->dedupe ? id_hash(id->text, (size_t)id->length) : 1;
-    make_key(s, e, limit - p > LONGEST_WORD);
+    if (LIKELY(limit - p > LONGEST_WORD)) make_key(s, e, s->alternate, true);
+    else make_key_again(s, e, s->alternate);
     return p + 1;
 }

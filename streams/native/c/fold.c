@@ -17,4 +17,5 @@
 /* One unit, so that what a record passes through is inlined. */
 #include "batches.h" /* songlo_fold, songlo_add */
 #include "create.h"  /* songlo_new, songlo_free */
-#include "output.h"  /* songlo_rows, songlo_closed and what else waits */
+#include "flushed.h" /* songlo_closed, songlo_flushed */
+#include "output.h"  /* songlo_rows and what else waits */

@@ -156,16 +156,17 @@ static inline int64_t thousandths(double x) {
     return (int64_t)(shifted - 0x1p52);
 }
 
+/* The number that two digits are; below -900 where they are none. */
 static inline int two(text p) { return digit(p[0]) && digit(p[1]) ? (p[0] - '0') * 10 + p[1] - '0' : -1000; }
 
 /* "2024-05-13T08:00:00[.fraction of 1 to 6 digits](Z|+hh:mm|-hh:mm)" as epoch milliseconds. */
 static text scan_moment(text p, text end, int64_t *ms) {
     static const uint8_t DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     if (end - p < 22 || *p++ != '"') return NULL;
-    int year = two(p) * 100 + two(p + 2), month = two(p + 5), day = two(p + 8);
+    int year = two(p) == 20 ? 2000 + two(p + 2) : 0, month = two(p + 5), day = two(p + 8);
     int hour = two(p + 11), minute = two(p + 14), second = two(p + 17);
     if (p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':' || p[16] != ':') return NULL;
-    if (year < 2000 || year > 2099 || month < 1 || month > 12 || day < 1) return NULL;
+    if (year < 2000 || month < 1 || month > 12 || day < 1) return NULL;
     if (day > DAYS[month - 1] + (month == 2 && year % 4 == 0)) return NULL; /* 2000 is a leap year */
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return NULL;
     p += 19;

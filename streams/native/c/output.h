@@ -29,7 +29,7 @@ EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
 
 /* The texts of a dimension that have numbers, in their order, as a column; its bytes, and how many they are. */
 EXPORT int64_t songlo_words(const state *s, int32_t dimension, const uint8_t **packed, int64_t *size) {
-    const words *w = &s->words[dimension];
+    const words *w = s->words[dimension];
     *packed = w->packed;
     *size = (int64_t)w->packed_size;
     return (int64_t)w->number;
@@ -137,7 +137,7 @@ static inline uint64_t put_row(const state *s, const pane *p, const row *r, int6
             put_text(c, spelled + 2, length);
             spelled += 2 + length;
         } else {
-            const word *text = &s->words[d].texts[number];
+            const word *text = &words_of(s, p->words, d)->texts[number];
             put_text(c, (const uint8_t *)text->part, (uint32_t)text->length);
         }
     }
@@ -214,42 +214,15 @@ EXPORT void songlo_highs(const state *s, uint64_t *const *columns) {
 }
 
 /* The starts of the waiting rows' panes in seconds, each once; -1: more than there is room for. */
-EXPORT int64_t songlo_starts(const state *s, uint32_t *starts, int64_t room) {
+EXPORT int64_t songlo_starts(state *s, uint32_t *starts, int64_t room) {
     int64_t n = 0;
-    const pane *last = NULL;
-    for (int64_t i = 0; i < s->shared.waiting; i++) {
-        const pane *p = s->waiting[i].pane;
-        if (p == last) continue;
-        last = p;
-        uint32_t start = (uint32_t)(p->start_ms / 1000);
-        int64_t k = 0;
-        while (k < n && starts[k] != start) k++;
-        if (k < n) continue;
-        if (n == room) return -1;
-        starts[n++] = start;
-    }
-    return n;
-}
-
-/* A closed pane that waits: its start, and its sorted ids; valid until songlo_flushed. */
-EXPORT int64_t songlo_closed(const state *s, int64_t i, int64_t *start_ms, const uint64_t **ids) {
-    *start_ms = s->closed[i].start_ms;
-    *ids = s->closed[i].ids;
-    return (int64_t)s->closed[i].n_ids;
-}
-
-/* Nothing waits any more. */
-EXPORT void songlo_flushed(state *s) {
-    s->flush++;
+    s->tellings++;
     for (int64_t i = 0; i < s->shared.waiting; i++) {
         pane *p = s->waiting[i].pane;
-        if (!--p->waiting && p->closed) free_pane(s, p);
+        if (p->told == s->tellings) continue;
+        p->told = s->tellings;
+        if (n == room) return -1;
+        starts[n++] = (uint32_t)(p->start_ms / 1000);
     }
-    for (int64_t i = 0; i < s->shared.closed; i++) {
-        s->shared.bytes -= (int64_t)s->closed[i].n_ids * 8;
-        free(s->closed[i].ids);
-    }
-    s->shared.waiting = s->shared.closed = s->shared.closed_ids = 0;
-    memset(s->sizes, 0, sizeof *s->sizes * (size_t)(s->n_dimensions + s->n_measures));
-    memset(s->spelled, 0, sizeof *s->spelled * (size_t)s->n_dimensions);
+    return n;
 }

@@ -3,17 +3,17 @@
 
 #include "totals.h"
 
-/* A pane's rows stand in blocks of 16, 32, 64, 128, and then 256: many panes have few rows. Rows never move. */
-static inline uint64_t block_size(uint64_t block) { return block < 4 ? 16u << block : ROWS_PER_BLOCK; }
+/* A pane's rows stand in blocks of 1, 2, 4, up to 128, and then 256: many panes have few rows. Rows never move. */
+static inline uint64_t block_size(uint64_t block) { return block < 8 ? 1u << block : ROWS_PER_BLOCK; }
 
 static inline row *row_at(const state *s, const pane *p, uint64_t n) {
     uint64_t block, first;
     if (n < SMALL_BLOCKS_ROWS) {
-        block = 59 - (uint64_t)__builtin_clzll(n + 16);
-        first = (16u << block) - 16;
+        block = 63 - (uint64_t)__builtin_clzll(n + 1);
+        first = (1u << block) - 1;
     } else {
-        block = 4 + (n - SMALL_BLOCKS_ROWS) / ROWS_PER_BLOCK;
-        first = SMALL_BLOCKS_ROWS + (block - 4) * ROWS_PER_BLOCK;
+        block = 8 + (n - SMALL_BLOCKS_ROWS) / ROWS_PER_BLOCK;
+        first = SMALL_BLOCKS_ROWS + (block - 8) * ROWS_PER_BLOCK;
     }
     return (row *)((uint8_t *)p->blocks[block] + (n - first) * s->row_size);
 }
@@ -23,31 +23,35 @@ static inline uint64_t index_place(const pane *p, uint32_t tag) { return tag * p
 static void widen_index(state *s, pane *p) {
     uint64_t *before = p->index, size = p->index_size;
     p->index_size = size ? size * 2 : s->n_panes <= FEW_PANES ? s->likely_index : LEAST_INDEX;
-    p->index = must(calloc(p->index_size, 8));
-    s->shared.bytes += (int64_t)(p->index_size - size) * 8;
+    p->index = hold_zeros(s, p, p->index_size, 8);
     for (uint64_t i = 0; i < size; i++) {
         if (!before[i]) continue;
         uint64_t at = index_place(p, (uint32_t)(before[i] >> 32));
         while (p->index[at]) at = at + 1 == p->index_size ? 0 : at + 1;
         p->index[at] = before[i];
     }
-    free(before);
+    given_back(s, p, before, size * 8);
+}
+
+/* Of few rows a block begins anywhere: to begin it at a line takes up to a line more. */
+static void new_block(state *s, pane *p) {
+    enum { FEW_ROWS = 8 };
+    size_t rows = block_size(p->n_blocks), size = rows * s->row_size, lines = (size + LINE - 1) / LINE * LINE;
+    p->blocks = grown(s, p, p->blocks, &p->blocks_room, p->n_blocks + 1, 1, sizeof *p->blocks);
+    if (rows >= FEW_ROWS) charge(s, p, weight(lines + LINE));
+    p->blocks[p->n_blocks++] = rows < FEW_ROWS ? hold(s, p, size) : must(aligned_alloc(LINE, lines));
+    p->rows_room += rows;
 }
 
 static row *new_row(state *s, pane *p, const event *e) {
-    if (p->n_rows == p->rows_room) {
-        uint64_t rows = block_size(p->n_blocks);
-        p->blocks = must(realloc(p->blocks, (p->n_blocks + 1) * sizeof *p->blocks));
-        p->blocks[p->n_blocks++] = must(aligned_alloc(LINE, rows * s->row_size));
-        p->rows_room += rows;
-        s->shared.bytes += (int64_t)(rows * s->row_size);
-    }
+    if (p->n_rows == p->rows_room) new_block(s, p);
     row *r = row_at(s, p, p->n_rows++);
     memset(r, 0, s->row_size);
     uint8_t *key = r->key.near;
-    if (e->key_size > NEAR_KEY) r->key.far = key = arena_take(s, &p->arena, e->key_size);
+    if (e->key_size > NEAR_KEY) r->key.far = key = arena_take(s, p, e->key_size);
     copy_words(key, e->key, e->key_size);
     r->key_size = e->key_size;
+    if (UNLIKELY(s->looking && p->words == s->alternate)) look_at_row(s, e);
     return r;
 }
 
@@ -87,14 +91,15 @@ static row *row_of(state *s, pane *p, const event *e) {
 /* From here on the event's row waits to be flushed. */
 static void let_wait(state *s, pane *p, row *r, const event *e) {
     shared *h = &s->shared;
-    r->flush = s->flush;
+    r->flush = (uint32_t)h->flush;
     p->waiting++;
-    s->waiting = grown(s->waiting, &s->waiting_room, (size_t)h->waiting + 1, sizeof *s->waiting);
+    s->waiting = grown(s, NULL, s->waiting, &s->waiting_room, (size_t)h->waiting + 1, 16, sizeof *s->waiting);
     s->waiting[h->waiting].pane = p;
     s->waiting[h->waiting++].row = r;
     for (int32_t d = 0; d < s->n_dimensions; d++) {
-        if (e->key[d] != SPELLED) continue;
-        int64_t length = e->slots[s->dimensions[d]].length;
+        bool before = (p->words ^ s->alternate) >> d & 1;
+        if (LIKELY(e->key[d] != SPELLED && !before)) continue;
+        int64_t length = e->key[d] == SPELLED ? e->slots[s->dimensions[d]].length : LONGEST_WORD;
         s->sizes[d] += length + 1 + (length > 127) + (length > 16383);
         s->spelled[d]++;
     }

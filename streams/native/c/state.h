@@ -21,7 +21,6 @@
 #if FLT_EVAL_METHOD != 0
 #error "needs arithmetic in double precision, as Python's"
 #endif
-
 typedef unsigned __int128 u128;
 typedef __int128 i128;
 
@@ -66,7 +65,7 @@ typedef struct {
     const int32_t *orders;         /* pairs of fields: the first must not be after the second */
     const int64_t *bounds;         /* histogram: inclusive upper bounds */
     const int64_t *representatives;
-    int64_t pane_ms, disorder_ms, skew_ms;
+    int64_t pane_ms, disorder_ms, skew_ms, bundle_events;
     uint64_t seed;
     int32_t n_fields, n_conditions, n_measures, n_dimensions, n_orders, n_bounds;
     int32_t id_field, time_field, dedupe;
@@ -78,6 +77,8 @@ typedef struct {
 typedef struct {
     int64_t position, end;   /* fold offsets from here up to, not including, the end */
     int64_t limit;           /* the offset behind the last batch */
+    int64_t enough;          /* bytes held, and row_bytes of each waiting row, above which the fold stops */
+    int64_t row_bytes;
     int64_t replaying;       /* the watermark stands still, and late events are stored already */
     int64_t watermark_ms, max_event_ms, max_append_ms;
     int64_t folded, duplicates;
@@ -85,7 +86,8 @@ typedef struct {
     int64_t batch, at, index; /* where the fold stands: the batch's first byte, then byte (0: its first record), record */
     int64_t delta;            /* the offset of the record before that one, from the batch's on; -1: there is none */
     int64_t offset, append_ms, key_at, key_size, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
-    int64_t bytes;            /* memory held */
+    int64_t bytes, kept;      /* memory held; of it what closed panes hold until they are flushed */
+    int64_t flush;            /* the number of the one to come, from 1 to UINT32_MAX */
 } shared;
 
 typedef struct {
@@ -108,6 +110,7 @@ typedef struct {
 typedef struct {
     uint64_t present; /* fields that are there, as bits */
     uint64_t id;
+    uint64_t renewals; /* of words, when its key was made */
     int64_t offset;
     record from;
     uint32_t tag, key_size; /* of the key; the tag is its hash */
@@ -143,16 +146,20 @@ enum { D_COUNT, D_SUM, D_MAX = 3, D_SIZE, D_BUCKETS, D_WORDS = D_BUCKETS + NEAR_
 /* Of a distribution in a flush: count, sum, max, where the row's buckets end, buckets, weights. */
 enum { ENDS_COLUMN = 3, DISTRIBUTION_COLUMNS = 6 };
 
-typedef struct {
+typedef struct pane {
     int64_t start_ms, end_ms, first_offset;
     uint64_t *ids; /* open addressing, 0 is free */
     uint64_t n_ids, ids_mask;
     uint64_t *index; /* rows by key, open addressing: tag << 32 | row number + 1 */
     uint64_t index_size, n_rows;
     row **blocks;
-    uint64_t n_blocks, rows_room;
+    size_t n_blocks, blocks_room, rows_room;
     chunk *arena; /* keys and histograms */
     uint64_t waiting;
+    uint64_t words; /* the state's `alternate` when it was opened: of which words its keys are made */
+    uint64_t told;  /* the last songlo_starts that met it */
+    int64_t bytes;  /* memory held */
+    struct pane *next; /* with the same place */
     bool closed;
 } pane;
 
@@ -191,17 +198,24 @@ typedef struct {
     uint64_t length;
 } word;
 
-/* The texts of a dimension that have numbers, and where by hash each number is; number 0 is no text. */
+/*
+ * The texts of a dimension that have numbers, and where by hash each number is; number 0 is no text. Once all numbers are
+ * taken, `rows` new rows have been looked at: which texts they have (bits, by hash), and whether one could have a number.
+ */
 typedef struct {
     word texts[MOST_WORDS + 1];
     uint64_t number; /* of them, with no text */
     uint8_t places[WORD_PLACES];
     uint8_t *packed; /* all of them as a column of texts */
     size_t packed_size, packed_room;
+    uint64_t panes; /* that have keys of these */
+    uint64_t rows, seen[WORD_PLACES / 64];
+    bool wanting;
+    int32_t dimension;
 } words;
 
-enum { OFFSET_BITS = 48, AHEAD = 16, PANE_CACHE = 64, ROWS_PER_BLOCK = 256, SMALL_BLOCKS_ROWS = 240, CHUNK = 32768, SLICES = 32,
-       LEAST_IDS = 256, LEAST_INDEX = 128, FEW_PANES = 4 };
+enum { OFFSET_BITS = 48, AHEAD = 16, ROWS_PER_BLOCK = 256, SMALL_BLOCKS_ROWS = 255, CHUNK = 32768, FIRST_CHUNK = 128, SLICES = 32,
+       LEAST_IDS = 8, LEAST_INDEX = 4, LEAST_PACKED = 256, LEAST_PANES = 64, FEW_PANES = 4, BUNDLE_KEPT = 512, WAITING_KEPT = 1024 };
 
 typedef struct {
     shared shared;
@@ -209,28 +223,28 @@ typedef struct {
     condition *conditions;
     measure_rule *measures;
     int32_t *dimensions, *orders, *after;
-    words *words; /* of each dimension */
+    words **words, **older;       /* of each dimension; the words before these, while a pane has keys of them */
+    uint64_t looking, alternate, renewals; /* a bit of each dimension: its new rows are looked at; turned over with new words; how often */
     int32_t n_fields, n_conditions, n_measures, n_dimensions, n_orders, n_bounds;
     int32_t id_field, time_field;
     bool dedupe;
     uint64_t required, defaults;
-    int64_t pane_ms, disorder_ms, skew_ms;
+    int64_t pane_ms, disorder_ms, skew_ms, bundle_events;
     uint64_t seed;
     int64_t *bounds, *representatives; /* the latter by bucket + 1 */
     uint16_t slices[64 * SLICES];
     size_t row_size, event_size, key_room;
     uint8_t *ahead; /* AHEAD events, scanned and not yet applied */
-    uint8_t *bundle;
+    uint8_t *bundle; /* the events of one */
     size_t bundle_room;
-    pane **panes; /* open, in the order of opening */
-    size_t n_panes, panes_room;
-    pane *last, *cache[PANE_CACHE];
-    uint64_t likely_ids, likely_index; /* what the tables of a pane grew to that closed */
-    int64_t next_end_ms; /* the first end of an open pane */
+    pane **panes, **places; /* open: as a heap, the first to end on top; and by start, chained where they share a place */
+    size_t n_panes, panes_room; /* of both: a power of two */
+    pane *last;
+    uint64_t likely_ids, likely_index; /* sizes of tables for what the panes had that closed of late */
+    uint64_t tellings;                 /* calls of songlo_starts */
     struct { pane *pane; row *row; } *waiting;
     size_t waiting_room;
-    uint32_t flush; /* the number of the one to come, from 1 on */
-    int64_t *spelled; /* waiting rows whose text of a dimension is SPELLED */
+    int64_t *spelled; /* waiting rows whose text of a dimension has no number among the words of now */
     int64_t *sizes;   /* bytes of these texts with their lengths; then buckets of each measure over all waiting rows */
     int32_t n_columns; /* of a flush */
     uint8_t *widths;   /* bytes of a number in each of them */

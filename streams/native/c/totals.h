@@ -51,7 +51,7 @@ static inline void put_entry(uint64_t *table, uint64_t mask, uint64_t entry) {
 /* Entries in a new table of twice the room, or in their first one. */
 static void widen_histogram(state *s, pane *p, uint64_t *total) {
     uint64_t mask = total[D_SIZE] & 0xffffffff, room = mask ? 2 * (mask + 1) : 2 * (NEAR_BUCKETS + 1);
-    uint64_t *wider = arena_take(s, &p->arena, room * 8);
+    uint64_t *wider = arena_take(s, p, room * 8);
     memset(wider, 0, room * 8);
     const uint64_t *before = mask ? table_of(total) : total + D_BUCKETS;
     for (uint64_t i = 0; i < (mask ? mask + 1 : NEAR_BUCKETS); i++)

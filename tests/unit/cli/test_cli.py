@@ -15,7 +15,7 @@ import infra.cli
 from infra.cli import HELP, VERSION, cli
 from infra.cli.common import run
 
-SHARED = {"common", "progress", "letter_options", "letter_replay", "__main__"}
+SHARED = {"common", "progress", "letter_fetch", "letter_options", "letter_replay", "__main__"}
 HEAVY = ("kafka", "rich", "faust", "aiokafka", "clickhouse_driver", "asyncio", "msgspec")
 
 

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.breaker import Breaker, Limit, Recent
+from streams.core.refusals import Refused
+from streams.core.values import version_of
 
 LIMIT = Limit(50, 1000)
 Counts = list[tuple[int, int]]
@@ -13,7 +15,7 @@ Counts = list[tuple[int, int]]
 def trips(batches: Counts, limit: Limit = LIMIT) -> int | None:
     """The number of the batch that trips, counted from 1; None when none does."""
     recent = Recent(limit)
-    return next((n for n, batch in enumerate(batches, 1) if recent.add(*batch)), None)
+    return next((n for n, batch in enumerate(batches, 1) if recent.add(batch[0], Refused(batch[1]))), None)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_the_window_holds_the_last_events(sizes: Counts) -> None:
     limit, batches = Limit(50, 200), [(max(pair), min(pair)) for pair in sizes]
     recent, total = Recent(limit), 0
     for read, dead in batches:
-        recent.add(read, dead)
+        recent.add(read, Refused(dead))
         total += read
         assert min(total, limit.events) <= recent.read <= limit.events + 2 * limit.events // 100 + 40
         assert 0 <= recent.dead <= recent.read
@@ -99,3 +101,71 @@ def test_a_pause_that_comes_too_late_loses() -> None:
     first = start.pause(1, "A")
     resumed, second = first.resume(2, "operator"), start.pause(3, "B")
     assert max(first, resumed, second, key=lambda b: b.changes) is resumed
+
+
+def test_to_skip_is_to_run_and_to_be_heard_of() -> None:
+    """Whether it was paused or not; places only go on, and a later pause keeps them."""
+    running, ends = Breaker("camera"), {0: 5, 1: 7}
+    for before in (running, running.pause(1, "too many")):
+        after = before.skip(ends, 2, "by hand")
+        assert (after.paused, after.past, after.at_ms, after.reason) == (False, ends, 2, "by hand")
+        assert after.changes > before.changes
+    again = after.pause(3, "too many").skip({1: 6, 2: 9}, 4, "by hand")
+    assert again.past == {0: 5, 1: 7, 2: 9}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "offset"), [(0, 2**48), (2, 2**48), (3, 17), (4, 0), (65_535, 0)]
+)  # fmt: skip
+def test_what_is_skipped_is_of_its_log(epoch: int, offset: int) -> None:
+    """A topic that was created anew begins its offsets again: nothing of it is skipped."""
+    breaker = Breaker("camera").skip({1: version_of(3, 17)}, 1, "by hand")
+    assert breaker.note_below(1, epoch) == offset
+    assert breaker.note_below(0, epoch) == 0
+
+
+def batch(*sources: tuple[str, str], each: int = 1) -> Refused:
+    """Letters by the key of their message and their own."""
+    refused = Refused(letters=len(sources) * each)
+    for key, own in sources:
+        refused.by_key.add(key.encode(), each)
+        refused.by_own.add(own.encode(), each)
+    return refused
+
+
+CITY = [(f"cam-{n}", f"cam-{n}") for n in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("refused", "good", "expected"),
+    [
+        # of a limit of 50 % of 1,000 events; 10 sources are a few
+        ([("gw", "gw")] * 900, 0, False),
+        ([("gw", f"cam-{n}") for n in range(900)], 0, False),  # a gateway of many cameras
+        ([(f"{n}", "cam-1") for n in range(900)], 0, False),  # a camera with random keys
+        ([(f"gw-{n % 10}",) * 2 for n in range(900)], 0, False),
+        ([("gw", "gw")] * 990, 10, False),  # ten good ones beside it
+        ([*[("gw", "gw")] * 900, *CITY[:45]], 0, False),  # what is left is less than half of a tenth
+        ([*[("gw", "gw")] * 900, *CITY[:70]], 0, True),
+        (CITY * 3, 400, True),  # half of the city
+        (CITY * 3, 600, False),
+    ],
+)
+def test_only_what_many_sources_cause_is_too_much(
+    refused: list[tuple[str, str]], good: int, expected: bool
+) -> None:
+    """Without the ten most frequent, by whichever key explains more, too many must be left."""
+    recent = Recent(LIMIT)
+    recent.add(good)
+    tripped = [recent.add(10, batch(*refused[at : at + 10])) for at in range(0, len(refused), 10)]
+    assert any(tripped) == expected
+
+
+def test_one_large_batch_is_judged_like_many_small_ones() -> None:
+    """Of its sources only a hundred are told apart, the frequent ones among them."""
+    everyone = batch(*[(f"{n}", f"{n}") for n in range(400)])
+    everyone.letters += 5000
+    everyone.by_key.add(b"gw", 5000)
+    everyone.by_own.add(b"gw", 5000)
+    assert not Recent(Limit(50, 10_000)).add(5800, everyone)
+    assert Recent(Limit(50, 10_000)).add(5800, Refused(5800))

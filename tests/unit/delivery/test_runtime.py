@@ -46,7 +46,7 @@ def test_too_much_waiting_holds_the_next_poll_until_a_capture() -> None:
         await asyncio.sleep(0)
         held_at, urgent = runtime.positions()[P0], runtime.urgent.is_set()
         runtime.partitions.capture()
-        runtime.make_room()
+        runtime.room.made()
         await second
         return held_at, urgent, runtime.positions()[P0]
 
@@ -100,25 +100,26 @@ def test_the_exit_code_says_whether_a_restart_may_help() -> None:
 def test_a_stream_that_refuses_too_much_is_let_go_until_it_is_resumed() -> None:
     """What was folded stays, what is delivered meanwhile does not, and the resume seeks back to its place.
 
-    offsets   0 1 2 │ 3 4 5 6   │ 7 8 9       │
-              good  │ 4 refused │ let go      │ resumed: read again from 7
+    offsets   0 1 2 │ 3 to 32               │ 33 34 35 │
+              good  │ refused, of 30 sources │ let go   │ resumed: read again from 33
     """
 
     async def body(runtime: Runtime) -> tuple[object, ...]:
         await runtime.deliver(P0, poll(0, 0, 3))
-        broken = [Fetched(3, RecordBatch(3, 7, T0_MS, [b"{"] * 4))]
-        await runtime.deliver(P0, [*broken, *poll(7, 7, 3)])
+        keys = [b"cam-%d" % n for n in range(30)]
+        broken = [Fetched(3, RecordBatch(3, 33, T0_MS, [b"{"] * 30, None, keys))]
+        await runtime.deliver(P0, [*broken, *poll(33, 33, 3)])
         paused, urgent = runtime.paused, runtime.urgent.is_set()
-        await runtime.deliver(P0, poll(7, 7, 3))
+        await runtime.deliver(P0, poll(33, 33, 3))
         at = runtime.positions()[P0]
         switch = runtime.breakers.of("camera.events")
         runtime.hear({"camera": switch.resume(1, "by hand")})
         seeks = set(runtime.wanted_seeks)
-        await runtime.deliver(P0, poll(7, 7, 3))
+        await runtime.deliver(P0, poll(33, 33, 3))
         captured = runtime.partitions.capture()[0].changes
         return paused, urgent, at, seeks, runtime.paused, runtime.positions()[P0], captured.progress.dead
 
-    expected = ({"camera.events"}, True, 7, {P0}, frozenset(), 10, 4)
+    expected = ({"camera.events"}, True, 33, {P0}, frozenset(), 36, 30)
     assert with_runtime(body, breaker_percent=30, breaker_events=10) == expected
 
 

@@ -14,8 +14,9 @@ from streams.catalog.camera import SPEC
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.engine import PLAIN, EngineError, choose_engine
+from streams.native.checks import Unsupported
 from streams.native.state import NativePartitionState
-from streams.native.tables import Unsupported, stream_table
+from streams.native.tables import stream_table
 from streams.registry import load_streams
 from streams.spec import Count, Distribution, Has, Is, StreamSpec, Sum, Thousandths
 from tests.support.engines import library
