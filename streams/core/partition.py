@@ -124,13 +124,14 @@ class PartitionState:
         log itself is broken.
         """
         self._enough = self.pending + room
-        if isinstance(batch, PackedBatches):
-            for piece in unpack(batch, self._rules.limits):
-                self._fold_piece(piece)
-                if self.position >= batch.next_offset or self.pending > self._enough:
-                    return
-        else:
+        if not isinstance(batch, PackedBatches):
             self._fold_piece(batch)
+            return
+        pieces = unpack(batch, self._rules.limits)
+        while self.position < batch.next_offset and self.pending <= self._enough:
+            if (piece := next(pieces, None)) is None:
+                return
+            self._fold_piece(piece)
 
     def _fold_piece(self, batch: RecordBatch | Unread) -> None:
         if isinstance(batch, Unread):

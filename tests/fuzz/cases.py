@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from crc32c import crc32c
 
 from streams.core.limits import Limits
+from streams.core.partition import ENDLESS
 from streams.core.records import BEFORE_LENGTH, HEADER, framed, varint
 from streams.core.rules import Rules
 from streams.core.values import OFFSET_BITS, PackedBatches
@@ -28,7 +29,7 @@ END, FOLD, FLUSH, RESTART = 1, 2, 4, 8
 # of the piece behind: its value is null, or it was cut when it was unpacked; offsets are left out before it;
 # messages that were not read come first; it has a key
 NULL, GAP, UNREAD, KEY = 16, 32, 64, 128
-FORMS, OTHER_DEDUPE, NARROW, TWICE = 4, 0x10, 0x20, 0x80
+FORMS, OTHER_DEDUPE, NARROW, NO_ROOM, TWICE = 4, 0x10, 0x20, 0x40, 0x80
 # as tests and examples have it, so that events are on time
 NOW_MS = 1_746_064_800_123
 STEPS_MS = (0, 1, 1000, 30_000, 61_000, 121_000, 3_600_000, -60_000)
@@ -77,6 +78,8 @@ class Case:
     form: Form
     base: int
     epoch: int
+    room: int
+    """How many bytes may wait before a fold stops within a batch."""
     twice: bool
     """Whether it is flushed twice at the end."""
     steps: tuple[Step, ...]
@@ -104,8 +107,9 @@ def case_of(data: bytes) -> Case:
     first, framing, times, start, epoch = data[:CONTROLS].ljust(CONTROLS, b"\0")
     base, form = BASES[start % len(BASES)], Form(framing % FORMS)
     spec, rules = _variant(first % len(streams()), framing & (OTHER_DEDUPE | NARROW), times)
+    room = 0 if times & NO_ROOM else ENDLESS
     steps = tuple(_steps(_pieces(data[CONTROLS:]), form, base))
-    return Case(spec, rules, form, base, EPOCHS[epoch % len(EPOCHS)], bool(epoch & TWICE), steps)
+    return Case(spec, rules, form, base, EPOCHS[epoch % len(EPOCHS)], room, bool(epoch & TWICE), steps)
 
 
 def bytes_of(stream: int, form: Form, pieces: Sequence[Piece], *, times: int = 0, start: int = 0) -> bytes:
@@ -125,7 +129,7 @@ def _variant(stream: int, flags: int, times: int) -> tuple[StreamSpec, Rules]:
         spec = replace(spec, dedupe=not spec.dedupe)
     limits = Limits(bundle_events=3, letter_bytes=40, source_letters=2) if flags & NARROW else Limits()
     return spec, Rules(
-        pane_ms=PANES_MS[(times >> 4) % len(PANES_MS)],
+        pane_ms=PANES_MS[(times >> 4 & 3) % len(PANES_MS)],
         disorder_ms=DISORDERS_MS[times & 3],
         skew_ms=SKEWS_MS[times >> 2 & 1],
         limits=limits,

@@ -35,7 +35,7 @@ def seeds() -> Iterator[bytes]:
 
 def _seeds(stream: int, spec: StreamSpec) -> Iterator[bytes]:
     good, bad = events_of(spec.event)
-    for times in (0, 1, 17):
+    for times in (0, 1, 17, 64):
         pieces = [_piece(value, i) for i, value in enumerate([*good, *bad])]
         for at in range(0, len(pieces), 4):
             yield bytes_of(stream, Form.MESSAGES, pieces[at : at + 4], times=times)
@@ -61,6 +61,7 @@ def _seeds(stream: int, spec: StreamSpec) -> Iterator[bytes]:
         body = b"\0\0" + excess + b"\1" + varint(len(good[0])) + good[0] + b"\0"
         yield bytes_of(stream, Form.RECORDS, [_piece(b"\1\0" + varint(len(body)) + body, 2)])
     whole = put_right(_header(1, 0) + record(0, None, good[0]), 0)
+    yield bytes_of(stream, Form.VERBATIM, [_piece(whole[:1], 0)])
     for form in (Form.BATCHES, Form.VERBATIM):
         yield bytes_of(stream, form, [_piece(whole, 3)])
         yield bytes_of(stream, form, [_piece(whole, 0), _piece(put_right(whole, 1), 3)])
