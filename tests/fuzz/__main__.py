@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from infra.setup.progress import Progress, SetupError
-from infra.setup.store import cache_directory
+from infra.setup.store import cache_directory, locked
 from streams.native.build import build
 from streams.native.library import Library
 from tests.fuzz import corpus
@@ -46,8 +47,11 @@ def main() -> int:
     script = write_script(home / "fold", library, runtime, findings)
     if a.replay:
         return _replay(a.replay, script, plain)
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background of a shell the first would be ignored
+        signal.signal(number, signal.default_int_handler)
     try:
-        return _fuzz(a, home, script, plain)
+        with locked(home / "lock"):
+            return _fuzz(a, home, script, plain)
     except KeyboardInterrupt:
         sys.stderr.write(f"songlo: interrupted; inputs and findings are in {home}\n")
         return 130

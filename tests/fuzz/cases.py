@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cache, lru_cache
+from zlib import crc32
 
 from crc32c import crc32c
 
 from streams.core.limits import Limits
 from streams.core.partition import ENDLESS
-from streams.core.records import BEFORE_LENGTH, HEADER, framed, varint
+from streams.core.records import BEFORE_LENGTH, HEADER, MAGIC, framed, varint
 from streams.core.rules import Rules
 from streams.core.values import OFFSET_BITS, PackedBatches
 from streams.registry import load_streams
@@ -29,7 +30,7 @@ END, FOLD, FLUSH, RESTART = 1, 2, 4, 8
 # of the piece behind: its value is null, or it was cut when it was unpacked; offsets are left out before it;
 # messages that were not read come first; it has a key
 NULL, GAP, UNREAD, KEY = 16, 32, 64, 128
-FORMS, OTHER_DEDUPE, NARROW, NO_ROOM, TWICE = 4, 0x10, 0x20, 0x40, 0x80
+OTHER_DEDUPE, NARROW, NO_ROOM, TWICE = 0x10, 0x20, 0x40, 0x80
 # as tests and examples have it, so that events are on time
 NOW_MS = 1_746_064_800_123
 STEPS_MS = (0, 1, 1000, 30_000, 61_000, 121_000, 3_600_000, -60_000)
@@ -37,7 +38,7 @@ BASES = (0, 1, 6, (1 << 31) - 3, (1 << 47) - 2, (1 << OFFSET_BITS) - 9)
 DISORDERS_MS, SKEWS_MS, PANES_MS = (60_000, 0, 1000, 120_000), (300_000, 0), (60_000, 1000, 3_600_000)
 EPOCHS = (0, 1, 65_535)
 MOST_OFFSET = (1 << 62) - 1
-CRC_AT, LAST_AT = 17, 23
+MAGIC_AT, CRC_AT, LAST_AT = 16, 17, 23
 # a batch that was unpacked up to a bound
 CUT_BYTES = 1 << 20
 # more, beside the last ones, would make a case slow, and show little that few don't
@@ -57,6 +58,8 @@ class Form(IntEnum):
     """Whole batches, their length, offset and checksum put right."""
     VERBATIM = 3
     """What it says."""
+    FETCHED = 4
+    """As BATCHES, and folded as the delivery hands them on: compressed ones unpacked, old formats too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def streams() -> tuple[StreamSpec, ...]:
 def case_of(data: bytes) -> Case:
     """The case that any bytes are."""
     first, framing, times, start, epoch = data[:CONTROLS].ljust(CONTROLS, b"\0")
-    base, form = BASES[start % len(BASES)], Form(framing % FORMS)
+    base, form = BASES[start % len(BASES)], Form((framing & 0x0F) % len(Form))
     spec, rules = _variant(first % len(streams()), framing & (OTHER_DEDUPE | NARROW), times)
     room = 0 if times & NO_ROOM else ENDLESS
     steps = tuple(_steps(_pieces(data[CONTROLS:]), form, base))
@@ -201,10 +204,13 @@ def _of_records(body: bytes, position: int, append_ms: int) -> tuple[bytes, int]
 
 
 def put_right(body: bytes, position: int) -> bytes:
-    """A batch with the length that it has, at this offset."""
+    """A batch with the length and checksum that it has, at this offset."""
     batch = bytearray(body.ljust(HEADER.size, b"\0"))
     struct.pack_into(">qi", batch, 0, position, len(batch) - BEFORE_LENGTH)
-    struct.pack_into(">I", batch, CRC_AT, crc32c(bytes(batch[CRC_AT + 4 :])))
+    if batch[MAGIC_AT] < MAGIC:
+        struct.pack_into(">I", batch, BEFORE_LENGTH, crc32(batch[MAGIC_AT:]))
+    else:
+        struct.pack_into(">I", batch, CRC_AT, crc32c(bytes(batch[CRC_AT + 4 :])))
     return bytes(batch)
 
 

@@ -1,5 +1,6 @@
 """Both folds of a case, side by side: the same decisions and values, or `Differ` says where they part."""
 
+import platform
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,12 +14,14 @@ from zlib import crc32
 from streams.core import partition
 from streams.core.framing import CorruptBatch
 from streams.core.partition import PartitionState
-from streams.core.values import Changes, PackedBatches, Progress, Rows, Unread
+from streams.core.records import pack
+from streams.core.values import Changes, PackedBatches, Progress, RecordBatch, Rows, Unread
 from streams.native import state
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
 from streams.native.tables import StreamTable, stream_table
-from tests.fuzz.cases import Case, Step
+from tests.fuzz.cases import Case, Form, Step
+from tests.fuzz.fetch import fetched, run_by_python, run_of
 
 T = TypeVar("T")
 
@@ -27,6 +30,8 @@ STANDING = (
     "position", "replaying", "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates", "late",
     "dead",
 )  # fmt: skip
+# elsewhere the compiled fold computes no checksums
+CHECKS = platform.machine() == "x86_64"
 _standing = attrgetter(*STANDING)
 _shape = re.compile(r"\d+").sub
 
@@ -115,13 +120,25 @@ class _Pair:
             base = self._plain.position
             if not self._fold(Unread(base, base + step.unread, 1, "unread", b"\0" * 50)):
                 return False
-        if not self._fold(step.batches):
+        if not self._fold_step(step.batches):
             return False
         self._weigh()
         if step.flush:
             self._flush()
             self._weigh()
         return not step.restart or self._restart()
+
+    def _fold_step(self, batches: PackedBatches) -> bool:
+        form = self._case.form
+        if form > Form.RECORDS and CHECKS:
+            self._same("run", run_by_python(batches.data), run_of(batches.data, self._library))
+        if form is not Form.FETCHED:
+            return self._fold(batches)
+        for each in fetched(batches.data):
+            self._meet(type(each).__name__, 0)
+            if not self._fold(pack(each) if isinstance(each, RecordBatch) else each):
+                return False
+        return True
 
     def _fold(self, batches: PackedBatches | Unread) -> bool:
         self._log.append(batches)

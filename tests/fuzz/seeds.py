@@ -1,14 +1,16 @@
 """What the fuzzer begins with: examples of each stream in all forms, and what was once judged differently."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import cramjam
 import orjson
 
 from schemas.errors import SchemaError
 from schemas.event import Event
 from schemas.fields import FieldRule, Kind, field_rules
 from schemas.jsonschema import examples
-from streams.core.records import varint
+from streams.core.records import HEADER, MAGIC, varint
 from streams.spec import StreamSpec
 from tests.fuzz.cases import GAP, KEY, NOW_MS, UNREAD, Form, Piece, bytes_of, put_right, record, streams
 from tests.fuzz.words import AFTER, MOMENTS, VARINTS
@@ -24,6 +26,13 @@ DELTAS = (
     (2, 3),
     (1, 2),
     (-(1 << 31), 0),
+)
+
+COMPRESS: tuple[Callable[..., Any], ...] = (
+    cramjam.gzip.compress,
+    cramjam.snappy.compress,
+    cramjam.lz4.compress,
+    cramjam.zstd.compress,
 )
 
 
@@ -60,18 +69,28 @@ def _seeds(stream: int, spec: StreamSpec) -> Iterator[bytes]:
         )
         body = b"\0\0" + excess + b"\1" + varint(len(good[0])) + good[0] + b"\0"
         yield bytes_of(stream, Form.RECORDS, [_piece(b"\1\0" + varint(len(body)) + body, 2)])
-    whole = put_right(_header(1, 0) + record(0, None, good[0]), 0)
+    records = b"".join(record(i, b"k", value) for i, value in enumerate(several))
+    whole = _whole(2, 1, 0, records)
     yield bytes_of(stream, Form.VERBATIM, [_piece(whole[:1], 0)])
-    for form in (Form.BATCHES, Form.VERBATIM):
+    for form in (Form.BATCHES, Form.VERBATIM, Form.FETCHED):
         yield bytes_of(stream, form, [_piece(whole, 3)])
-        yield bytes_of(stream, form, [_piece(whole, 0), _piece(put_right(whole, 1), 3)])
+        yield bytes_of(stream, form, [_piece(whole, 0), _piece(put_right(whole, 2), 3)])
+    yield from (bytes_of(stream, Form.FETCHED, [_piece(packed, 3)]) for packed in _packed(records))
 
 
-def _header(number: int, last: int) -> bytes:
-    return b"".join((
-        b"\0" * 16, b"\2", b"\0" * 6, last.to_bytes(4, signed=True), NOW_MS.to_bytes(8), NOW_MS.to_bytes(8),
-        b"\xff" * 14, number.to_bytes(4),
-    ))  # fmt: skip
+def _packed(records: bytes) -> Iterator[bytes]:
+    """Records compressed by each codec, and much more than fits; one message of the old formats."""
+    for codec, compress in enumerate(COMPRESS, 1):
+        yield _whole(2, 1, codec, bytes(compress(records)))
+        yield _whole(2, 1, codec, bytes(compress(records + b"\0" * 9000)))
+    for magic in (0, 1):
+        text = (4).to_bytes(4) + records[-4:]
+        yield put_right(b"\0" * 16 + bytes([magic, 8]) + NOW_MS.to_bytes(8) * magic + text * 2, 0)
+
+
+def _whole(number: int, last: int, attributes: int, records: bytes) -> bytes:
+    header = HEADER.pack(0, 0, 0, MAGIC, 0, attributes, last, NOW_MS, NOW_MS, -1, -1, -1, number)
+    return put_right(header + records, 0)
 
 
 def _piece(body: bytes, i: int) -> Piece:
