@@ -20,12 +20,15 @@ from streams.native import state
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
 from streams.native.tables import StreamTable, stream_table
-from tests.fuzz.cases import Case, Form, Step
+from tests.fuzz.cases import Case
 from tests.fuzz.fetch import fetched, run_by_python, run_of
+from tests.fuzz.steps import Form, Step
 
 T = TypeVar("T")
 
 SEED = 0x5EED_0F_5047_1001
+# at most that part of what is held
+LINES = 10
 STANDING = (
     "position", "replaying", "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates", "late",
     "dead",
@@ -154,9 +157,9 @@ class _Pair:
         return not plain
 
     def _weigh(self) -> None:
-        """What the compiled fold says that it holds is what it holds."""
-        if self._held:
-            self._same("memory", self._held(), self._compiled.memory)
+        """What the compiled fold says that it holds, it holds; of what begins at a line it says more."""
+        if self._held and not (held := self._held()) <= self._compiled.memory <= held + held // LINES:
+            self._same("memory", held, self._compiled.memory)
 
     def _flush(self) -> None:
         plain, compiled = self._plain.capture(), self._compiled.capture()

@@ -12,7 +12,9 @@ from schemas.fields import FieldRule, Kind, field_rules
 from schemas.jsonschema import examples
 from streams.core.records import HEADER, MAGIC, varint
 from streams.spec import StreamSpec
-from tests.fuzz.cases import GAP, KEY, NOW_MS, UNREAD, Form, Piece, bytes_of, put_right, record, streams
+from tests.fuzz.cases import NO_ROOM, bytes_of, streams
+from tests.fuzz.frames import put_right, record
+from tests.fuzz.steps import GAP, KEY, NOW_MS, NULL, UNREAD, Form, Piece
 from tests.fuzz.words import AFTER, MOMENTS, VARINTS
 
 DELTAS = (
@@ -34,6 +36,9 @@ COMPRESS: tuple[Callable[..., Any], ...] = (
     cramjam.lz4.compress,
     cramjam.zstd.compress,
 )
+
+LONG_DISORDER, SHORT_PANES = 0x03, 0x10
+NOTHING = Piece(b"", 0, 0, 0)
 
 
 def seeds() -> Iterator[bytes]:
@@ -75,7 +80,46 @@ def _seeds(stream: int, spec: StreamSpec) -> Iterator[bytes]:
     for form in (Form.BATCHES, Form.VERBATIM, Form.FETCHED):
         yield bytes_of(stream, form, [_piece(whole, 3)])
         yield bytes_of(stream, form, [_piece(whole, 0), _piece(put_right(whole, 2), 3)])
+    yield from _many(stream, spec.event, good[-1])
+    yield from _renewed(stream, spec, good[-1])
+    yield bytes_of(stream, Form.MESSAGES, [_piece(with_field(good[0], "event_id", f'"{"ỷ" * 64}"'), 0)])
     yield from (bytes_of(stream, Form.FETCHED, [_piece(packed, 3)]) for packed in _packed(records))
+
+
+def _many(stream: int, event: type[Event], value: bytes) -> Iterator[bytes]:
+    """Many ids, rows, texts of a dimension, numbers of a distribution, panes; in bundles too."""
+    value = with_field(value, "event_id", '"e~"')
+    some = {
+        Kind.TEXT: ('"t`"', f'"{"t" * 20}~"', f'"{"t" * 40}`"'),
+        Kind.INTEGER: ("~", "`"),
+        Kind.NUMBER: ("`", "0.`", "1.~"),
+        Kind.INSTANT: (f'{NOW_MS // 10**6}`{NOW_MS % 1000:03}',),
+    }  # fmt: skip
+    fields = (r for r in field_rules(event) if r.name != "event_id")
+    each = ((rule, written) for rule in fields for written in some.get(rule.kind, ()))
+    # an hour later, so that what has grown is closed
+    last = Piece(with_field(value, "occurred_at", str(NOW_MS + 3_500_000)), AFTER[2], 0, 6)
+    for i, (rule, written) in enumerate(each):
+        choice = 7 if rule.kind is Kind.INSTANT else 3 + i % 5
+        piece = Piece(with_field(value, rule.name, written), AFTER[2], NULL if i % 3 == 2 else 0, choice << 5)
+        times = LONG_DISORDER | SHORT_PANES if rule.kind is Kind.INSTANT else NO_ROOM * (i & 1)
+        yield bytes_of(stream, Form.MANY, [NOTHING, piece, piece, last], times=times)
+
+
+def _renewed(stream: int, spec: StreamSpec, value: bytes) -> Iterator[bytes]:
+    """More texts than have numbers in a dimension, then few others in many rows, in later windows."""
+    first, second = [
+        r.name for r in field_rules(spec.event) if r.kind is Kind.TEXT and r.name in spec.dimensions
+    ][:2]
+    value = with_field(value, "event_id", '"e~"')
+    pieces = [NOTHING, Piece(with_field(value, first, '"t~"'), AFTER[1], 0, 7 << 5)]
+    for window in (1, 2, 3, 4, 5, 70):
+        few = with_field(with_field(value, first, '"few"'), second, '"u~"')
+        few = with_field(few, "occurred_at", str(NOW_MS + window * 60_000))
+        pieces.append(
+            Piece(few, AFTER[0] if window < 70 else AFTER[2], 0, (7 << 5) + (4 if window < 70 else 6))
+        )
+    yield bytes_of(stream, Form.MANY, pieces)
 
 
 def _packed(records: bytes) -> Iterator[bytes]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.cases import Form, Piece, bytes_of
+from tests.fuzz.cases import bytes_of
 from tests.fuzz.corpus import read_files
+from tests.fuzz.steps import Form, Piece
 
 ROOT = Path(__file__).parents[2]
 

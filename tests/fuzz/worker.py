@@ -1,6 +1,6 @@
 """libFuzzer in Python: one process of `infra/fuzz`, with the sanitizers loaded before anything else.
 
-`worker LIBRARY FINDINGS FLAGS…`, the flags and folders those of libFuzzer.
+`worker LIBRARY FINDINGS PROGRAM FLAGS…`, the flags and folders those of libFuzzer.
 """
 
 import gc
@@ -26,7 +26,7 @@ from typing import Any
 
 from streams.native.library import Library
 from tests.fuzz.cases import case_of
-from tests.fuzz.findings import Findings, kind_of
+from tests.fuzz.findings import Findings, kind_of, shortened, told
 from tests.fuzz.judge import Differ, judge, made_once
 from tests.fuzz.mutate import mutated
 
@@ -49,7 +49,6 @@ def harness(path: Path) -> tuple[Library, Any]:
 
 def fuzz(path: Path, findings: Findings, flags: Sequence[str]) -> None:
     """Run libFuzzer's main with these flags, its program's name first; it may end the process."""
-    os.environ.pop("LD_PRELOAD", None)  # of what libFuzzer starts, each loads what it needs
     library, dll = harness(path)
     met = (c_uint8 * FEATURES).in_dll(dll, "songlo_met")
 
@@ -79,5 +78,39 @@ def fuzz(path: Path, findings: Findings, flags: Sequence[str]) -> None:
         dll.songlo_fuzz(len(flags), arguments, JUDGE(one), MUTATOR(mutate))
 
 
+def tell(path: Path, inputs: Sequence[str]) -> bool:
+    """Tell each input in words, as long as none ends the process; whether the folds agree on all."""
+    library, _ = harness(path)
+    agreed = True
+    with made_once():
+        for data in (Path(name).read_bytes() for name in inputs):
+            for each in told(data, library):
+                sys.stdout.write(f"{each}\n")
+                sys.stdout.flush()
+            agreed &= kind_of(data, library) is None
+    return agreed
+
+
+def shorten(path: Path, inputs: Sequence[str]) -> None:
+    """Leave out of each input what its kind of difference does not need."""
+    library, _ = harness(path)
+    with made_once():
+        for name in map(Path, inputs):
+            name.write_bytes(shortened(name.read_bytes(), library))
+
+
+def main(library: str, findings: str, program: str, *flags: str) -> int:
+    """What the program of a campaign runs: libFuzzer, or `tell` or `shorten` with inputs."""
+    os.environ.pop("LD_PRELOAD", None)  # of what libFuzzer starts, each loads what it needs
+    match flags:
+        case ["tell", *inputs]:
+            return 0 if tell(Path(library), inputs) else 1
+        case ["shorten", *inputs]:
+            shorten(Path(library), inputs)
+        case _:
+            fuzz(Path(library), Findings(Path(findings)), [program, *flags])
+    return 0
+
+
 if __name__ == "__main__":
-    fuzz(Path(sys.argv[1]), Findings(Path(sys.argv[2])), sys.argv[3:])
+    sys.exit(main(*sys.argv[1:]))
