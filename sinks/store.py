@@ -3,20 +3,21 @@
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from sinks.batches import batches
 from sinks.clickhouse import RECEIVE_S, External, Server, Session
 from sinks.packed import inserts, packed_blocks
 from streams.core.breaker import Breaker
-from streams.core.values import Changes, PaneIds, Position, Progress, Rows, version_of
+from streams.core.values import Changes, PaneIds, Position, Progress, version_of
 from streams.spec import StreamSpec
 
 # (partition, window_start_ms)
 PaneKey = tuple[int, int]
 
-# panes whose ids are fetched by one query
+# rows of which lists are made at once, and panes whose ids are fetched by one query
+MAX_LISTED = 50_000
 PANES_PER_QUERY = 2000
 
 _PROGRESS = tuple(f.name for f in fields(Progress))
@@ -91,16 +92,16 @@ class ClickHouseSink:
                 self._put_lists(spec, names, group)
 
     def _put_lists(self, spec: StreamSpec, names: Sequence[str], changes: Sequence[Changes]) -> None:
-        columns: list[list[Any]] = [[] for _ in range(len(spec.columns) + 2)]
-        for c in changes:
-            for rows in (c.rows, Rows.of(late.row for late in c.late)):
-                if not (more := len(rows)):
-                    continue
-                where = [c.progress.pane_ms // 1000] * more, [c.progress.partition] * more
-                for column, values in zip(columns, (*rows.columns, *where), strict=True):
-                    column.extend(values)
-        for batch in batches(columns[0]):
-            self._session.insert(spec.table, names, _pick(columns, batch))
+        rows = (
+            (*row, c.progress.pane_ms // 1000, c.progress.partition)
+            for c in changes
+            for row in chain(c.rows, (late.row for late in c.late))
+        )
+        # values of Python take ten times what they take packed
+        while some := [*islice(rows, MAX_LISTED)]:
+            columns = _transposed(some)
+            for batch in batches(columns[0]):
+                self._session.insert(spec.table, names, _pick(columns, batch))
 
     def put_ids(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write the ids of closed panes."""
@@ -110,14 +111,16 @@ class ClickHouseSink:
                 c.progress.partition,
                 pane.window_start_ms // 1000,
                 c.progress.epoch,
-                pane.ids.tobytes(),
+                pane.ids,
             )
             for c in changes
             for pane in c.closed
         ]
         # all are written now, so they go to one day's partition whatever their panes
-        for batch in batches([0] * len(rows), [len(row[-1]) for row in rows]):
-            columns = _pick(_transposed(rows), batch)
+        for batch in batches([0] * len(rows), [8 * len(row[-1]) for row in rows]):
+            *columns, ids = _pick(_transposed(rows), batch)
+            # of one insert at a time, since they are as many bytes again
+            columns.append([each.tobytes() for each in ids])
             self._session.insert_select("pane_ids", _IDS_WIRE, _IDS_STORED, columns)
 
     def put_late(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:

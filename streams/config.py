@@ -19,7 +19,7 @@ class WorkerConfig:
     batch is unpacked to `unpack_bytes` at most.
     A fetch waits for `fetch_least_bytes`, though not for long, and brings at most `fetch_bytes` of each
     partition, `fetch_most_bytes` in all.
-    `fold` chooses the engine (see `streams.engine`), whose compiled code is kept in `library_folder`.
+    `fold` chooses the engine (see `streams.engine`), whose compiled code set-up keeps in `library_folder`.
     A stream of which more than `breaker_percent` of the last `breaker_events` events were refused is paused
     (0: never). `stall_ms` is how long a worker may stand still while it has something to read (0: ever),
     `doubt_ms` how long it looks again at a log or a store that seems set back before it stops.

@@ -8,8 +8,9 @@ from schemas.fields import field_rules
 from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Progress
-from streams.native.build import BuildError, build
+from streams.native.build import NotBuiltError, find
 from streams.native.checks import Unsupported, check
+from streams.native.layout import LayoutError
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
 from streams.spec import StreamSpec
@@ -17,6 +18,10 @@ from streams.spec import StreamSpec
 
 class EngineError(Exception):
     """The compiled fold was asked for, and can't be had; says why and what to do."""
+
+
+class WrongLibraryError(EngineError):
+    """There is a compiled fold, and it does not belong to this version; it must not be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +44,16 @@ PLAIN = Engine()
 def choose_engine(choice: str, folder: Path | None, specs: Iterable[StreamSpec]) -> tuple[Engine, str]:
     """The engine of a worker, and a sentence about it for the log.
 
-    `choice` is auto, plain or native; `folder` is where compiled libraries are kept. Raises EngineError for
-    `native` where `auto` would fall back to the plain engine for all streams or some.
+    `choice` is auto, plain or native; `folder` is where set-up keeps compiled libraries. Raises EngineError
+    for `native` where `auto` would fall back to the plain engine for all streams or some, WrongLibraryError
+    for both.
     """
     if choice == "plain":
         return PLAIN, "folding in Python, as set"
     try:
         library = _library(folder)
+    except WrongLibraryError:
+        raise
     except EngineError as error:
         if choice == "native":
             raise
@@ -68,6 +76,15 @@ def _library(folder: Path | None) -> Library:
     if folder is None:
         raise EngineError("no folder for compiled code is set")
     try:
-        return Library(build(folder))
-    except (BuildError, OSError, AttributeError) as error:
+        path = find(folder)
+    except NotBuiltError as error:
         raise EngineError(str(error)) from error
+    try:
+        return Library(path)
+    except OSError as error:
+        raise EngineError(f"the compiled fold can't be loaded: {error}") from error
+    except LayoutError as error:
+        raise WrongLibraryError(
+            f"{path} is the compiled fold of another version: {error}. Delete this file and install the "
+            "wheel again, or in a clone run `infra/up`; SONGLO_FOLD=plain folds in Python until then"
+        ) from error

@@ -1,4 +1,4 @@
-"""`python -m infra.setup`: makes the environment, prints its Python; --parts fetches the rest."""
+"""`python -m infra.setup`: makes environment and compiled fold, prints the Python; --parts: all."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from infra.setup.environment import require_environment
 from infra.setup.everything import require_parts
+from infra.setup.fold import build_where_possible
 from infra.setup.progress import Progress, SetupError
 from infra.setup.store import cache_directory
 
@@ -24,6 +25,8 @@ def main() -> int:
         python = require_environment(cache, ROOT / "requirements.lock", progress)
         if a.parts:
             require_parts(cache, progress)
+        else:
+            build_where_possible(cache / "native")
     except (SetupError, OSError) as e:
         sys.stderr.write(f"songlo: {e}\n")
         return 1

@@ -27,12 +27,14 @@ base_python() {
     fail "Python 3.11, 3.12 or 3.13 is missing; on Debian type: apt-get install python3"
 }
 
-# the stamp holds the path of an environment's Python; its name is the lock file's hash
+# the stamp holds the path of an environment's Python; its name is the hash of what set-up makes: the environment of
+# the lock file, and the compiled fold, which is made anew when its source has changed
 case ${SONGLO_CACHE:-} in
     '') stamp=${XDG_CACHE_HOME:-$HOME/.cache}/songlo ;;
     *) stamp=$SONGLO_CACHE ;;
 esac
-stamp=$stamp/launch/$(sha256sum <"$root/requirements.lock" | cut -c1-16)
+stamp=$stamp/launch/$(cat "$root/requirements.lock" "$root/streams/native/build.py" "$root/streams/native/c/"* |
+    sha256sum | cut -c1-16)
 python=
 [ -r "$stamp" ] && read -r python <"$stamp"
 if [ -z "$python" ] || ! [ -x "$python" ] || ! [ -e "${python%/bin/python}/.complete" ]; then

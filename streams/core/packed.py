@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
 from typing import Any, overload
 
 Bytes = bytes | memoryview
@@ -75,18 +75,7 @@ class Packed(Sequence[Any]):
     @cached_property
     def values(self) -> list[Any]:
         """The column's values, unpacked when first asked for."""
-        if self.layout is Layout.TEXT:
-            return [*_texts(bytes(self.data))]
-        if self.words is not None:
-            return [*map(self.words.values.__getitem__, self.data)]
-        if self.layout is Layout.LISTS:
-            elements = _unpacked(self.element, self.data)
-            ends = pairwise([0, *_unpacked(Layout.U64, self.ends)])
-            return [[*elements[a:b]] for a, b in ends]
-        if self.layout is Layout.U128:
-            words = iter(_unpacked(Layout.U64, self.data))
-            return [low | high << 64 for low, high in zip(words, words, strict=True)]
-        return [*_unpacked(self.layout, self.data)]
+        return [*self]
 
     @cached_property
     def distinct(self) -> frozenset[Any]:
@@ -108,7 +97,16 @@ class Packed(Sequence[Any]):
         return self.length
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.values)
+        """One by one: all of them take ten times as much as Python's values."""
+        if self.layout is Layout.TEXT:
+            return _texts(bytes(self.data))
+        if self.words is not None:
+            return map(self.words.values.__getitem__, self.data)
+        if self.layout is Layout.LISTS:
+            return _lists(self)
+        if self.layout is Layout.U128:
+            return (low | high << 64 for low, high in struct.iter_unpack("<QQ", self.data))
+        return (value for (value,) in struct.iter_unpack(f"<{self.layout.value}", self.data))
 
     @overload
     def __getitem__(self, at: int) -> Any: ...
@@ -136,6 +134,13 @@ def _distinct(layout: Layout, data: bytes) -> set[int]:
         return {*_unpacked(layout, data[: 64 * size])}
     half = number // 2 * size
     return _distinct(layout, data[:half]) | _distinct(layout, data[half:])
+
+
+def _lists(column: Packed) -> Iterator[list[int]]:
+    size, start = struct.calcsize(column.element.value), 0
+    for (end,) in struct.iter_unpack("<Q", column.ends):
+        yield [*_unpacked(column.element, column.data[start * size : end * size])]
+        start = end
 
 
 def _unpacked(layout: Layout, data: Bytes) -> tuple[int, ...]:

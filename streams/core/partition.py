@@ -33,8 +33,8 @@ from streams.core.values import (
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
-# what a late event weighs in memory
-EVENT_BYTES = 800
+# what a late event weighs in memory until it is stored, and each character of its id and dimensions
+LATE_BYTES, LATE_TEXT_BYTES = 1200, 4
 NEVER_MS = 1 << 62
 # room in which anything may wait
 ENDLESS = 1 << 62
@@ -61,7 +61,7 @@ class PartitionState:
         self._waiting: list[tuple[Pane, Key, Total]] = []
         self._closed: list[ClosedPane] = []
         self._kept = self._kept_rows = self._captured = 0
-        self._late: list[LateEvent] = []
+        self._late, self._late_bytes = list[LateEvent](), 0
         self.refusals = Refusals(spec.key, rules.limits)
         # once more than this waits, the fold stops behind the message that it is at
         self._enough = ENDLESS
@@ -87,8 +87,8 @@ class PartitionState:
         """About how many bytes wait to be flushed, the bound of back-pressure; 0 while nothing can be."""
         if self.replaying:
             return 0
-        rows, late = self._rows_waiting(), len(self._late)
-        return self._kept_bytes() + rows * self.row_bytes + late * EVENT_BYTES + self.refusals.bytes
+        rows = self._rows_waiting() * self.row_bytes
+        return self._kept_bytes() + rows + self._late_bytes + self.refusals.bytes
 
     @property
     def open_bytes(self) -> int:
@@ -124,14 +124,14 @@ class PartitionState:
         log itself is broken.
         """
         self._enough = self.pending + room
-        if not isinstance(batch, PackedBatches):
+        if isinstance(batch, PackedBatches):
+            pieces = unpack(batch, self._rules.limits)
+            while self.position < batch.next_offset and (piece := next(pieces, None)):
+                self._fold_piece(piece)
+                if self.pending > self._enough:
+                    return
+        else:
             self._fold_piece(batch)
-            return
-        pieces = unpack(batch, self._rules.limits)
-        while self.position < batch.next_offset and self.pending <= self._enough:
-            if (piece := next(pieces, None)) is None:
-                return
-            self._fold_piece(piece)
 
     def _fold_piece(self, batch: RecordBatch | Unread) -> None:
         if isinstance(batch, Unread):
@@ -154,7 +154,7 @@ class PartitionState:
             return None
         rows, closed = self._take_waiting()
         changes = Changes(progress, rows, closed, self._late, *self.refusals.take())
-        self._late = []
+        self._late, self._late_bytes = [], 0
         self._reported = progress
         return changes
 
@@ -181,7 +181,7 @@ class PartitionState:
 
     def _forget_what_is_stored(self) -> None:
         """Of a replayed message only the rows and ids of open panes are news."""
-        self._late = []
+        self._late, self._late_bytes = [], 0
         self.refusals.forget()
         stored = self._stored
         self.folded, self.duplicates, self.late, self.dead = (
@@ -290,10 +290,13 @@ class PartitionState:
         total.gathered.append(event)
         total.offset = position[0]
         late_id = id_hash(event.event_id if self._spec.dedupe else f"{position}")
-        row = self._row(start_ms, self._plan.key_of(event), total, late_id)
+        key = self._plan.key_of(event)
+        row = self._row(start_ms, key, total, late_id)
         at_ms, append_ms = event.occurred_at, message.append_ms
         late = LateEvent(start_ms, late_id, event.event_id, at_ms, append_ms, position, row)
         self._late.append(late)
+        texts = len(event.event_id) + sum(len(value or "") for value in key)
+        self._late_bytes += LATE_BYTES + LATE_TEXT_BYTES * texts
         self.late += 1
 
     def _refuse(self, refusal: Refusal, message: Message) -> None:

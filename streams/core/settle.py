@@ -12,21 +12,21 @@ from dataclasses import replace
 
 from streams.core.values import Changes, ClosedPane, LateEvent, PaneIds, version_of
 
-# 8 bytes each; the panes of the last hours of a busy partition
-CACHED_IDS = 1_000_000
+# 8 bytes each: what all partitions of a worker may remember, and one of them at most
+CACHED_IDS, CACHED_BY_ONE = 4_000_000, 1_000_000
 # a pane itself, and a late id with its position, take as much memory as so many ids on time
-PANE_WEIGHT, LATE_WEIGHT = 20, 25
+PANE_WEIGHT, LATE_WEIGHT = 60, 30
 
 
 class Settler:
     """The late events of one partition: knows recently closed panes, counts the duplicates it found."""
 
-    __slots__ = ("_cache", "_cached", "_capacity", "_duplicates")
+    __slots__ = ("_cache", "_cached", "_duplicates", "capacity")
 
-    def __init__(self, capacity: int = CACHED_IDS) -> None:
+    def __init__(self, capacity: int = CACHED_BY_ONE) -> None:
         self._cache: OrderedDict[int, PaneIds] = OrderedDict()
         self._cached = 0
-        self._capacity = capacity
+        self.capacity = capacity
         self._duplicates = 0
 
     def wanted(self, changes: Changes) -> set[int]:
@@ -74,7 +74,7 @@ class Settler:
 
     def _shrink(self) -> None:
         """Forget the panes that were not asked for longest."""
-        while self._cache and self._cached > self._capacity:
+        while self._cache and self._cached > self.capacity:
             _, known = self._cache.popitem(last=False)
             self._cached -= _weight(known)
 

@@ -11,7 +11,7 @@ from streams.core.framing import CorruptBatch
 from streams.core.partition import ENDLESS, PartitionState
 from streams.core.refusals import Refused
 from streams.core.rules import Rules
-from streams.core.settle import Settler
+from streams.core.settle import CACHED_BY_ONE, CACHED_IDS, Settler
 from streams.core.values import Changes, Progress
 from streams.delivery.decompress import UNPACK_BYTES, opened
 from streams.delivery.errors import FoldFailed
@@ -105,13 +105,20 @@ class Partitions:
             del self._held[lost]
             self._pending.pop(lost, None)
             self._open.pop(lost, None)
+        self._share()
         return wanted - self._held.keys()
+
+    def _share(self) -> None:
+        """Give each partition's settler its part of the ids that a worker may remember."""
+        for held in self._held.values():
+            held.settler.capacity = min(CACHED_BY_ONE, CACHED_IDS // len(self._held))
 
     def add(self, progress: Progress) -> None:
         """Take a partition on, from this progress."""
         spec = self._specs[progress.topic]
         state = self.engine.new_state(spec, self._rules, progress)
         self._held[progress.topic, progress.partition] = Held(spec, state, Settler())
+        self._share()
         if known := self._breakers.get(progress.topic):
             self.skip(progress.topic, known)
 

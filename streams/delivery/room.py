@@ -79,7 +79,7 @@ class Room:
         self._told_at = now
         log.warning(
             "open windows hold %d MB, more than SONGLO_OPEN_MB=%d: folding one poll between two flushes "
-            "until windows close; more workers share them, a lower SONGLO_DISORDER_SECONDS closes them sooner",
+            "until windows close; more workers share them, a lower SONGLO_DISORDER_SECONDS closes them",
             self._partitions.open_bytes >> 20,
             self._most_open >> 20,
         )

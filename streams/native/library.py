@@ -4,7 +4,12 @@ from ctypes import POINTER, PyDLL, Structure, byref, c_bool, c_char_p, c_int, c_
 from pathlib import Path
 from typing import Any
 
-from streams.native.tables import StreamTable
+from schemas.fields import Kind
+from streams.core.values import OFFSET_BITS
+from streams.native import tables
+from streams.native.build import SOURCE, source_version
+from streams.native.layout import check_layout
+from streams.native.tables import ConditionTable, FieldTable, MeasureTable, StreamTable
 
 DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH = range(5)
 FOLDED, LATE, TOO_EARLY = range(3)
@@ -20,20 +25,41 @@ class Shared(Structure):
             "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates",
             "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
             "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item",
-            "bytes", "kept", "flush",
+            "bytes", "kept", "spread", "flush",
         )
     )  # fmt: skip
 
 
+STRUCTURES = {
+    "shared": Shared,
+    "field_rule": FieldTable,
+    "condition_rule": ConditionTable,
+    "measure_rule": MeasureTable,
+    "stream_rule": StreamTable,
+}
+# the names are C's
+CONSTANTS = {
+    **{kind.name: kind.value for kind in Kind},
+    "REQUIRED": tables.REQUIRED, "NULLABLE": tables.NULLABLE, "DEFAULT": tables.DEFAULT,
+    "MEASURED": tables.MEASURED,
+    "COUNT": tables.COUNT, "SUM": tables.SUM, "THOUSANDTHS": tables.THOUSANDTHS, "ELAPSED": tables.ELAPSED,
+    "IS": tables.IS, "HAS": tables.HAS, "NOT_AFTER": tables.NOT_AFTER, "AFTER": tables.AFTER,
+    "DONE": DONE, "HANDED_OVER": HANDED_OVER, "UNREAD": UNREAD, "CORRUPT": CORRUPT, "ENOUGH": ENOUGH,
+    "FOLDED": FOLDED, "LATE": LATE, "TOO_EARLY": TOO_EARLY,
+    "OFFSET_BITS": OFFSET_BITS,
+}  # fmt: skip
+
+
 class Library:
-    """Loads the library; raises OSError when it can't be, AttributeError when it is another version's.
+    """Loads the library; raises OSError when it can't be, LayoutError when it is another version's.
 
     The calls keep Python's lock: they last microseconds to a millisecond, and getting the lock back can
     take longer than that.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: Path = SOURCE) -> None:
         dll = PyDLL(str(path))
+        check_layout(dll, source_version(source), STRUCTURES, CONSTANTS)
         self.new = _function(dll.songlo_new, c_void_p, POINTER(StreamTable))
         self.free = _function(dll.songlo_free, None, c_void_p)
         self.fold = _function(dll.songlo_fold, c_int, c_void_p, c_char_p, c_int64)

@@ -16,7 +16,7 @@ from schemas.fields import Kind, field_rules
 from streams.core.framing import CorruptBatch, read_header, unread
 from streams.core.message import Message
 from streams.core.pane import Pane, id_hash
-from streams.core.partition import ENDLESS, EVENT_BYTES, NO_PANE, PartitionState
+from streams.core.partition import ENDLESS, NO_PANE, PartitionState
 from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
@@ -127,11 +127,12 @@ class NativePartitionState(PartitionState):
 
     def _held(self) -> int:
         """What fold.c holds, and what its waiting rows take when they are captured."""
-        return int(self._shared.bytes + self._shared.waiting * self.row_bytes)
+        shared = self._shared
+        return int(shared.bytes + shared.waiting * self.row_bytes + shared.spread)
 
     def _outside(self) -> int:
         """What waits and is not in fold.c's memory."""
-        return len(self._late) * EVENT_BYTES + self.refusals.bytes
+        return self._late_bytes + self.refusals.bytes
 
     def _pass_over_rest(self, batches: PackedBatches, end: int) -> None:
         """Refuse the rest of a batch where fold.c found no record; what ends behind `end` is for later."""
@@ -196,7 +197,7 @@ class NativePartitionState(PartitionState):
         return int(self._shared.waiting)
 
     def _kept_bytes(self) -> int:
-        return int(self._shared.kept)
+        return int(self._shared.kept + self._shared.spread)
 
     def _take_waiting(self) -> tuple[Rows, list[ClosedPane]]:
         rows = take_rows(self._library, self._state, self._spec, self._shared.waiting, self._stored.epoch)

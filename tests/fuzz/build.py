@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.setup.progress import Progress, SetupError
 from infra.setup.tools import require_fuzzer
-from streams.native.build import SOURCE
+from streams.native.build import SOURCE, source_version
 
 HERE = Path(__file__).parent
 FLAGS = (
@@ -36,7 +36,8 @@ def require_harness(folder: Path, progress: Progress) -> tuple[Path, Path]:
             f"-fsanitize-coverage-ignorelist={HERE / 'uncounted.txt'}",
         )
         whole = ("-Wl,--whole-archive", str(libfuzzer), "-Wl,--no-whole-archive")
-        source = (f"-I{SOURCE.parent}", str(HERE / "harness.c"))
+        version = f'-DSONGLO_VERSION="{source_version()}"'
+        source = (f"-I{SOURCE.parent}", version, str(HERE / "harness.c"))
         progress.run("Harness", [clang, *FLAGS, *spared, *source, "-o", str(made), *whole, *LINK])
         made.replace(library)
     return library, _runtime(clang)

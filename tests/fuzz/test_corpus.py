@@ -74,7 +74,8 @@ def test_a_planted_defect_is_found(tmp_path: Path, part: str, right: str, wrong:
     text = (source / part).read_text("utf-8")
     assert text.count(right) == 1
     (source / part).write_text(text.replace(right, wrong), "utf-8")
-    broken, folder = Library(build(tmp_path, source / SOURCE.name)), tmp_path / "findings"
+    changed, folder = source / SOURCE.name, tmp_path / "findings"
+    broken = Library(build(tmp_path, changed), changed)
     folder.mkdir()
     findings = Findings(folder)
     with made_once():

@@ -15,7 +15,7 @@ from streams.core.partition import PartitionState
 from streams.core.records import HEADER, pack
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress, RecordBatch
-from streams.native.build import FLAGS, SOURCE
+from streams.native.build import FLAGS, compile_command
 from streams.native.library import Library
 from streams.native.state import NativePartitionState
 from streams.registry import load_streams
@@ -143,8 +143,8 @@ def test_nothing_is_read_or_written_outside_of_memory(tmp_path: Path) -> None:
     """The same with the sanitizers of addresses and undefined behaviour, in a process of its own."""
     made, asan = tmp_path / "fold.so", _tool("libasan.so")
     sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = ["gcc", *(f for f in FLAGS if f != "-O3"), *sanitize, "-o", str(made), str(SOURCE)]
-    subprocess.run(command, check=True)
+    flags = [*(f for f in FLAGS if f != "-O3"), *sanitize]
+    subprocess.run(compile_command("gcc", made, flags=flags), check=True)
     preload = f"{asan} {_tool('libubsan.so')}"
     # Python itself leaves memory behind at its exit
     environ = {**os.environ, "LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"}

@@ -17,6 +17,7 @@ VENDORS = {
     "kafka": ("infra/kafka.py", "infra/kafka_batches.py", "infra/producer.py", "infra/chaos/log.py"),
     "click": ("infra/cli/",),
     "rich": ("infra/cli/", "infra/view/"),
+    "setuptools": ("streams/native/wheel.py",),
 }
 # what would make a decision depend on more than the log
 IMPURE = {"asyncio", "datetime", "os", "random", "socket", "threading", "time", "logging"}

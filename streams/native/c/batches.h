@@ -87,7 +87,9 @@ static void forget_bundle(state *s) {
 enum { DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH };
 
 /* Whether no more may wait: of an open row that was there before, only what it adds to a flush is new. */
-static inline bool is_enough(const shared *h) { return h->bytes + h->waiting * h->row_bytes > h->enough; }
+static inline bool is_enough(const shared *h) {
+    return h->bytes + h->waiting * h->row_bytes + h->spread > h->enough;
+}
 
 static int hand_over(state *s, const batch *b, const record *r, int64_t offset, int64_t index, int64_t item) {
     shared *h = &s->shared;

@@ -18,4 +18,5 @@
 #include "batches.h" /* songlo_fold, songlo_add */
 #include "create.h"  /* songlo_new, songlo_free */
 #include "flushed.h" /* songlo_closed, songlo_flushed */
+#include "layout.h"  /* songlo_layout */
 #include "output.h"  /* songlo_rows and what else waits */

@@ -101,12 +101,16 @@ static void let_wait(state *s, pane *p, row *r, const event *e) {
         if (LIKELY(e->key[d] != SPELLED && !before)) continue;
         int64_t length = e->key[d] == SPELLED ? e->slots[s->dimensions[d]].length : LONGEST_WORD;
         s->sizes[d] += length + 1 + (length > 127) + (length > 16383);
+        h->spread += length;
         s->spelled[d]++;
     }
     if (!r->events) return; /* a new row has no buckets */
     const uint64_t *total = r->totals;
     for (int32_t m = 0; m < s->n_measures; m++) {
-        if (s->measures[m].kind >= THOUSANDTHS) s->sizes[s->n_dimensions + m] += (int64_t)(total[D_SIZE] >> 32);
+        if (s->measures[m].kind >= THOUSANDTHS) {
+            s->sizes[s->n_dimensions + m] += (int64_t)(total[D_SIZE] >> 32);
+            h->spread += (int64_t)(total[D_SIZE] >> 32) * 16;
+        }
         total += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : D_WORDS;
     }
 }

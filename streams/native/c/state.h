@@ -87,6 +87,7 @@ typedef struct {
     int64_t delta;            /* the offset of the record before that one, from the batch's on; -1: there is none */
     int64_t offset, append_ms, key_at, key_size, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
     int64_t bytes, kept;      /* memory held; of it what closed panes hold until they are flushed */
+    int64_t spread;           /* what of waiting rows has no fixed size, when it is packed: texts, and buckets */
     int64_t flush;            /* the number of the one to come, from 1 to UINT32_MAX */
 } shared;
 

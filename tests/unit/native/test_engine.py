@@ -14,6 +14,7 @@ from streams.catalog.camera import SPEC
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.engine import PLAIN, EngineError, choose_engine
+from streams.native.build import build, library_path
 from streams.native.checks import Unsupported
 from streams.native.state import NativePartitionState
 from streams.native.tables import stream_table
@@ -76,17 +77,32 @@ def test_native_does_not_fall_back() -> None:
         choose_engine("native", None, STREAMS)
 
 
-def test_a_library_of_another_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is no library, or lacks a function, is a reason like any other."""
-    broken = tmp_path / "fold.so"
-    broken.write_bytes(b"no library")
-    monkeypatch.setattr("streams.engine.build", lambda _: broken)
-    assert choose_engine("auto", tmp_path, STREAMS)[0] == PLAIN
+@pytest.mark.parametrize("choice", ["auto", "native"])
+def test_a_worker_never_compiles(choice: str, tmp_path: Path) -> None:
+    """What set-up has not built is folded in Python, or not at all; the sentence says who builds it."""
+    try:
+        sentence = choose_engine(choice, tmp_path, STREAMS)[1]
+    except EngineError as error:
+        sentence = str(error)
+    assert ("folding in Python" in sentence) == (choice == "auto")
+    assert f"neither in the package nor in {tmp_path}; set-up builds it" in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_library_is_not_used(tmp_path: Path) -> None:
+    """As one that was made for a newer C library can't be loaded: a reason like any other."""
+    library_path(tmp_path).write_bytes(b"no library")
+    engine, sentence = choose_engine("auto", tmp_path, STREAMS)
+    assert engine == PLAIN
+    assert "can't be loaded" in sentence
+    with pytest.raises(EngineError, match="can't be loaded"):
+        choose_engine("native", tmp_path, STREAMS)
 
 
 def test_streams_that_tables_can_t_say_stay_in_python(tmp_path: Path) -> None:
     """The others of the same worker are compiled; `native` stops and names the stream."""
     library()
+    build(tmp_path)
     checked = replace(SPEC, name="checked", topic="checked", event=CheckedCamera)
     engine, sentence = choose_engine("auto", tmp_path, [*STREAMS, checked])
     assert engine.compiled == {spec.topic for spec in STREAMS}

@@ -12,7 +12,7 @@ import pytest
 from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Progress, RecordBatch
-from streams.native.build import FLAGS, SOURCE
+from streams.native.build import FLAGS, compile_command
 from streams.native.state import NativePartitionState
 from streams.registry import load_streams
 from tests.support.engines import engine, library, native
@@ -150,7 +150,7 @@ def empty() -> int:
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_compilers_have_nothing_to_say(compiler: str, tmp_path: Path) -> None:
     """With the flags of the build and all usual warnings."""
-    command = [compiler, *FLAGS, "-Wall", "-Wextra", "-Werror", "-o", str(tmp_path / "fold.so"), str(SOURCE)]
+    command = compile_command(compiler, tmp_path / "fold.so", flags=(*FLAGS, "-Wall", "-Wextra", "-Werror"))
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

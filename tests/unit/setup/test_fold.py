@@ -36,3 +36,12 @@ def test_set_up_goes_on_without_it(error: Exception, tmp_path: Path, monkeypatch
     said = io.StringIO()
     assert fold.require_fold(tmp_path, Progress(said)) is None
     assert said.getvalue() == f"Workers will fold in Python, at several times the CPU: {error}\n"
+
+
+def test_what_the_wheel_brought_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is what set-up has built before."""
+    packed = tmp_path / "fold.so"
+    packed.touch()
+    monkeypatch.setattr("streams.native.build.PACKED", packed)
+    monkeypatch.delattr(fold, "build")
+    assert fold.require_fold(tmp_path / "made", Progress(io.StringIO())) == packed
