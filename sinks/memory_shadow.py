@@ -8,7 +8,7 @@ from sinks.memory import MemorySink, RowKey
 from streams.core.aggregate import Plan
 from streams.core.rebuild import Correction, Span, Stored, is_replaced
 from streams.core.values import Changes, Progress, Row, Rows
-from streams.rebuild import Comparison, Difference, Kind
+from streams.shadow import Comparison, Difference, Kind
 from streams.spec import Distribution, StreamSpec
 
 # (window_start in seconds, *dimensions)
@@ -16,7 +16,7 @@ ViewKey = tuple[Any, ...]
 
 
 class MemoryShadow:
-    """A `streams.rebuild.Shadow` of a `MemorySink`."""
+    """A `streams.shadow.Shadow` of a `MemorySink`."""
 
     def __init__(self, sink: MemorySink, spec: StreamSpec, pane_ms: int, span: Span) -> None:
         self._sink, self._spec, self._pane_ms, self._span = sink, spec, pane_ms, span

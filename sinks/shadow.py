@@ -11,7 +11,7 @@ from sinks.clickhouse import Server, Session
 from sinks.store import ClickHouseSink
 from streams.core.rebuild import Correction, Span, Stored
 from streams.core.values import Changes, Progress, Row, Rows
-from streams.rebuild import Comparison, Difference
+from streams.shadow import Comparison, Difference
 from streams.sink import SinkError
 from streams.spec import Distribution, Measure, StreamSpec
 
@@ -36,7 +36,7 @@ _CORRECTED = ("topic", "partition", "window_start", "version", "events")
 
 
 class ClickHouseShadow:
-    """A `streams.rebuild.Shadow` for one thread; `span` in panes of `pane_ms`."""
+    """A `streams.shadow.Shadow` for one thread; `span` in panes of `pane_ms`."""
 
     def __init__(self, server: Server, spec: StreamSpec, pane_ms: int, span: Span) -> None:
         self._session, self._sink = Session(server, RECEIVE_S), ClickHouseSink(server)

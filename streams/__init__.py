@@ -1,1 +1,1 @@
-"""Streams: the pure core of windows, the stream definitions, and the Faust runtime around them."""
+"""Streams: their definitions, the pure core of windows and its compiled twin, the worker that runs them."""

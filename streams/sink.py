@@ -33,7 +33,7 @@ class SinkRejected(SinkError):
 class Sink(Protocol):
     """A store of windows. Calls block and come from one thread; each `put_*` is idempotent.
 
-    The caller owns the order (see `streams.flush`): rows, ids, late, dead, noted,
+    The caller owns the order (see `streams.worker.flush.steps`): rows, ids, late, dead, noted,
     then progress.
     Each `put_*` takes the settled changes of one stream and writes its own part of them.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from infra.local.stack import Stack
+from infra.stack.stack import Stack
 from tests.support.ledger import Ledger
 
 RUNNING = "SONGLO_TEST_STACK"
@@ -58,7 +58,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses | Stack]:
     """Kafka and ClickHouse; tests use databases and topics of their own.
 
-    SONGLO_TEST_STACK names a file with what `python -m infra.local.run` prints, to use a stack that runs.
+    SONGLO_TEST_STACK names a file with what `python -m infra.stack.run` prints, to use a stack that runs.
     """
     if path := os.environ.get(RUNNING):
         yield Addresses(**json.loads(Path(path).read_text(encoding="utf-8")))

@@ -1,5 +1,6 @@
 """The command line. A command is the module `infra.cli.<name>` with a click command called `command`.
 
+A nested command is a folder. What measures and breaks stands with the tests, and is there in a clone only.
 Modules are imported only when their command runs: `songlo --help` must answer at once.
 """
 
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -43,10 +45,12 @@ SECTIONS = {
         "completion": "Print the completion script of a shell.",
     },
     "Measure": {
-        "bench": "What an event costs, measured here.",
-        "chaos": "Break everything at random, and compare every row.",
+        "bench": "What an event costs, measured here (from a clone).",
+        "chaos": "Break everything at random, and compare every row (from a clone).",
     },
 }
+ROOT = Path(__file__).resolve().parents[2]
+IN_CLONE = {"bench": "tests.bench.command", "chaos": "tests.chaos.command"}
 HELP = {name: about for section in SECTIONS.values() for name, about in section.items()}
 
 
@@ -59,9 +63,10 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
         """The command, None when there is none of this name."""
-        if cmd_name not in HELP:
+        if cmd_name not in HELP or not _is_there(cmd_name):
             return None
-        command: click.Command = import_module(f"infra.cli.{cmd_name}").command
+        module = IN_CLONE.get(cmd_name, f"infra.cli.{cmd_name}")
+        command: click.Command = import_module(module).command
         return command
 
     def resolve_command(
@@ -72,6 +77,10 @@ class LazyGroup(click.Group):
         if name not in HELP and not name.startswith("-"):
             near = get_close_matches(name, HELP, n=1)
             ctx.fail(f"no command {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+        if name in HELP and not _is_there(name):
+            raise click.ClickException(
+                f"`songlo {name}` is not installed: run infra/songlo {name} in a clone"
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
@@ -79,6 +88,11 @@ class LazyGroup(click.Group):
         for section, commands in SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl(list(commands.items()), col_max=12)
+
+
+def _is_there(name: str) -> bool:
+    """Whether a command's module is; by its file, so that no package of another's called `tests` is taken."""
+    return name not in IN_CLONE or (ROOT / IN_CLONE[name].replace(".", "/")).with_suffix(".py").is_file()
 
 
 @click.group(

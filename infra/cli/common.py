@@ -9,7 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 import orjson
 
-from infra.settings import Settings, SettingsError, load_settings
+from infra.settings.environment import load_settings
+from infra.settings.values import Settings, SettingsError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,7 +79,7 @@ def explain(error: Exception) -> str:
     text = " ".join(str(error).split())
     if len(text) > MAX_MESSAGE:
         text = text[:MAX_MESSAGE] + " …"
-    ours = type(error).__module__.split(".")[0] in ("schemas", "streams", "sinks", "infra")
+    ours = type(error).__module__.split(".")[0] in ("schemas", "streams", "sinks", "infra", "tests")
     if ours and text:
         return text + (_MIGRATE if "UNKNOWN_DATABASE" in text else "")
     return f"{type(error).__name__}: {text} (SONGLO_DEBUG=1 shows where)"

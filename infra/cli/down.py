@@ -6,8 +6,8 @@ import signal
 import click
 
 from infra.cli.common import CommandError, pass_settings
-from infra.local.state import end, gone, lives, processes, read_state, remove_state
-from infra.settings import Settings
+from infra.settings.values import Settings
+from infra.stack.process.state import end, gone, lives, processes, read_state, remove_state
 
 
 @click.command()

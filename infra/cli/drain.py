@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from infra.cli.common import FAILED, CommandError, echo_json, json_option, pass_settings
-from infra.kafka import Admin
-from infra.lag import Lag, lags, table
-from infra.pauses import Pause, pauses
-from infra.settings import Settings, broker_addresses
-from infra.windows import PROGRESS, http_server, rows
+from infra.kafka.admin import Admin
+from infra.operate.lag import Lag, lags, table
+from infra.operate.pauses import Pause, pauses
+from infra.operate.reads import PROGRESS, http_server, rows
+from infra.settings.addresses import broker_addresses
+from infra.settings.values import Settings
 from streams.registry import load_streams
 from streams.sink import SinkUnavailable
 

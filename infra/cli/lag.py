@@ -5,11 +5,12 @@ import time
 import click
 
 from infra.cli.common import echo_json, json_option, pass_settings
-from infra.kafka import Admin
-from infra.lag import lags, table
-from infra.pauses import noted, pauses
-from infra.settings import Settings, broker_addresses
-from infra.windows import PROGRESS, http_server, rows
+from infra.kafka.admin import Admin
+from infra.operate.lag import lags, table
+from infra.operate.pauses import noted, pauses
+from infra.operate.reads import PROGRESS, http_server, rows
+from infra.settings.addresses import broker_addresses
+from infra.settings.values import Settings
 from streams.registry import load_streams
 
 

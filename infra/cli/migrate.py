@@ -3,8 +3,8 @@
 import click
 
 from infra.cli.common import echo_json, json_option, pass_settings
-from infra.settings import Settings
-from infra.windows import native_server
+from infra.operate.reads import native_server
+from infra.settings.values import Settings
 from sinks.migrate import migrate
 from streams.registry import load_streams
 

@@ -14,9 +14,10 @@ import click
 
 from infra.cli.common import FAILED, CommandError, echo_json, json_option, pass_settings
 from infra.cli.progress import progress
-from infra.feed import Problem, Reader, lines
-from infra.producer import Producer
-from infra.settings import Settings, broker_addresses
+from infra.kafka.lines import Problem, Reader, lines
+from infra.kafka.producer import Producer
+from infra.settings.addresses import broker_addresses
+from infra.settings.values import Settings
 from schemas.codec import Codec
 from streams.registry import load_streams
 from streams.spec import StreamSpec

@@ -10,18 +10,19 @@ import click
 from infra.cli.common import FAILED, echo_json, json_option, pass_settings
 from infra.cli.produce import StreamChoice
 from infra.cli.progress import progress
-from infra.letters.moments import clock_text, moment_ms, short_text
-from infra.rebuild import logs_of, parts, rebuild
-from infra.rules import rules_of
-from infra.settings import Settings, broker_addresses
-from infra.windows import native_server
+from infra.operate.reads import native_server
+from infra.operate.rebuild import logs_of, parts, rebuild
+from infra.operate.times import clock_text, moment_ms, short_text
+from infra.settings.addresses import broker_addresses
+from infra.settings.rules import rules_of
+from infra.settings.values import Settings
 from sinks.clickhouse import Session
 from sinks.schema import check_schema
 from sinks.shadow import ClickHouseShadow
 from sinks.store import ClickHouseSink
 from streams.core.rebuild import Span
 from streams.core.rules import Rules
-from streams.rebuild import Comparison, Difference, swap
+from streams.shadow import Comparison, Difference, swap
 from streams.spec import StreamSpec
 
 # what is left of 80 columns

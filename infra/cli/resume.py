@@ -7,9 +7,10 @@ import click
 
 from infra.cli.common import CommandError, echo_json, json_option, pass_settings
 from infra.cli.produce import StreamChoice
-from infra.kafka import Admin
-from infra.settings import Settings, broker_addresses
-from infra.windows import native_server
+from infra.kafka.admin import Admin
+from infra.operate.reads import native_server
+from infra.settings.addresses import broker_addresses
+from infra.settings.values import Settings
 from sinks.store import ClickHouseSink
 from streams.core.breaker import Breaker
 from streams.core.values import version_of

@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 import click
 
 from infra.cli.common import echo_json, json_option, pass_settings
-from infra.settings import Settings, variable
+from infra.settings.values import Settings, variable
 
 _WIDTH = 79
 

@@ -8,13 +8,14 @@ from threading import Event
 import click
 
 from infra.cli.common import echo_json, json_option, pass_settings
-from infra.feed import Reader
-from infra.producer import Producer
-from infra.settings import Settings, broker_addresses
-from infra.simulate.city import tuyen_quang
-from infra.simulate.generate import STREAMS, Plan, SimulationError, simulate
-from infra.simulate.moment import Moment
-from infra.simulate.run import Tally, send_in_time
+from infra.demo.simulate.city import tuyen_quang
+from infra.demo.simulate.generate import STREAMS, Plan, SimulationError, simulate
+from infra.demo.simulate.moment import Moment
+from infra.demo.simulate.send import Tally, send_in_time
+from infra.kafka.lines import Reader
+from infra.kafka.producer import Producer
+from infra.settings.addresses import broker_addresses
+from infra.settings.values import Settings
 from schemas.codec import Codec
 from streams.registry import load_streams
 

@@ -5,8 +5,8 @@ import sys
 import click
 
 from infra.cli.common import CommandError, pass_settings
-from infra.settings import Settings
-from infra.windows import http_server
+from infra.operate.reads import http_server
+from infra.settings.values import Settings
 from sinks.query import stream_query
 
 

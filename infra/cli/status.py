@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from infra.cli.common import FAILED, echo_json, json_option, pass_settings
-from infra.local.state import lives, read_state
-from infra.settings import Settings
+from infra.settings.values import Settings
+from infra.stack.process.state import lives, read_state
 
 
 @click.command()

@@ -5,9 +5,10 @@ from dataclasses import asdict
 import click
 
 from infra.cli.common import echo_json, json_option, pass_settings
-from infra.kafka import Admin
-from infra.settings import Settings, broker_addresses
-from infra.topics import apply, plan
+from infra.kafka.admin import Admin
+from infra.kafka.topics import apply, plan
+from infra.settings.addresses import broker_addresses
+from infra.settings.values import Settings
 from streams.registry import load_streams
 
 _DONE = {"create": "created", "configure": "updated", "keep": "unchanged"}

@@ -15,14 +15,15 @@ from types import FrameType
 import click
 
 from infra.cli.common import CommandError, pass_settings
-from infra.local.ports import PortError
-from infra.local.service import ROOT, ChildError, last_lines, rotate
-from infra.local.stack import AlreadyRunningError, Ports, Stack
-from infra.local.state import lives, read_state
-from infra.local.supervisor import Supervisor
-from infra.settings import Settings, load_settings, variable
-from infra.setup.everything import require_parts
+from infra.settings.environment import load_settings
+from infra.settings.values import Settings, variable
 from infra.setup.progress import Progress, SetupError
+from infra.stack.parts import require_parts
+from infra.stack.process.ports import PortError
+from infra.stack.process.service import ROOT, ChildError, last_lines, rotate
+from infra.stack.process.state import lives, read_state
+from infra.stack.stack import AlreadyRunningError, Ports, Stack
+from infra.stack.supervisor import Supervisor
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 0.05
@@ -85,7 +86,7 @@ def _watch(settings: Settings) -> None:
 
 
 def _tables(environ: Mapping[str, str]) -> None:
-    from infra.windows import native_server  # noqa: PLC0415  # while the broker starts
+    from infra.operate.reads import native_server  # noqa: PLC0415  # while the broker starts
     from sinks.migrate import migrate  # noqa: PLC0415
     from streams.registry import load_streams  # noqa: PLC0415
 
@@ -93,9 +94,9 @@ def _tables(environ: Mapping[str, str]) -> None:
 
 
 def _topics(environ: Mapping[str, str]) -> None:
-    from infra.kafka import Admin  # noqa: PLC0415  # while the broker starts
-    from infra.settings import broker_addresses  # noqa: PLC0415
-    from infra.topics import apply, plan  # noqa: PLC0415
+    from infra.kafka.admin import Admin  # noqa: PLC0415  # while the broker starts
+    from infra.kafka.topics import apply, plan  # noqa: PLC0415
+    from infra.settings.addresses import broker_addresses  # noqa: PLC0415
     from streams.registry import load_streams  # noqa: PLC0415
 
     settings, specs = load_settings({**os.environ, **environ}), load_streams().values()

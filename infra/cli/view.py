@@ -6,7 +6,7 @@ from threading import Event
 import click
 
 from infra.cli.common import pass_settings
-from infra.settings import Settings
+from infra.settings.values import Settings
 from infra.view.live import run_live
 from infra.view.picture import save_picture
 

@@ -7,17 +7,18 @@ from pathlib import Path
 import click
 
 from infra.cli.common import pass_settings
-from infra.rules import rules_of
-from infra.settings import Settings, broker_addresses
-from infra.windows import native_server
+from infra.operate.reads import native_server
+from infra.settings.addresses import broker_addresses
+from infra.settings.rules import rules_of
+from infra.settings.values import Settings
 from sinks.clickhouse import Server, Session
 from sinks.schema import check_schema
 from sinks.store import ClickHouseSink
-from streams.app import run_worker
-from streams.config import WorkerConfig
 from streams.registry import load_streams
 from streams.sink import SinkUnavailable
 from streams.spec import StreamSpec
+from streams.worker.app import run_worker
+from streams.worker.config import WorkerConfig
 
 PAUSE_S = 2.0
 

@@ -1,4 +1,4 @@
-"""`python -m infra.setup`: makes environment and compiled fold, prints the Python; --parts: all."""
+"""`python -m infra.setup`: makes the environment and the compiled fold, and prints its Python."""
 
 import argparse
 import os
@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from infra.setup.environment import require_environment
-from infra.setup.everything import require_parts
 from infra.setup.fold import build_where_possible
 from infra.setup.progress import Progress, SetupError
 from infra.setup.store import cache_directory
@@ -18,15 +17,11 @@ def main() -> int:
     """The command line. Exit status 1 when something is missing that can't be had."""
     parser = argparse.ArgumentParser(description="Sets up what Songlo needs.")
     parser.add_argument("--stamp", type=Path, help="file that remembers the environment's Python")
-    parser.add_argument("--parts", action="store_true", help="Kafka and ClickHouse too")
     a = parser.parse_args()
     cache, progress = cache_directory(os.environ), Progress()
     try:
         python = require_environment(cache, ROOT / "requirements.lock", progress)
-        if a.parts:
-            require_parts(cache, progress)
-        else:
-            build_where_possible(cache / "native")
+        build_where_possible(cache / "native")
     except (SetupError, OSError) as e:
         sys.stderr.write(f"songlo: {e}\n")
         return 1

@@ -4,12 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
-from infra.kafka import Admin, KafkaFailureError
-from infra.lag import Offsets, lags
-from infra.pauses import pauses
-from infra.settings import Settings, broker_addresses
+from infra.kafka.access import KafkaFailureError
+from infra.kafka.admin import Admin
+from infra.operate.lag import Offsets, lags
+from infra.operate.pauses import pauses
+from infra.operate.reads import PROGRESS, http_server, rows
+from infra.settings.addresses import broker_addresses
+from infra.settings.values import Settings
 from infra.view.snapshot import Category, Junction, Office, Snapshot, StreamState
-from infra.windows import PROGRESS, http_server, rows
 from sinks.clickhouse import Server
 from streams.sink import SinkError
 from streams.spec import StreamSpec

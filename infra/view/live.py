@@ -7,7 +7,7 @@ from threading import Event
 from rich.console import Console
 from rich.live import Live
 
-from infra.settings import Settings
+from infra.settings.values import Settings
 from infra.view.fetch import Source
 from infra.view.render import WIDTH, line, render
 from infra.view.snapshot import Snapshot

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from infra.settings import Settings
+from infra.settings.values import Settings
 from infra.view.fetch import Source
 from infra.view.render import HEIGHT, WIDTH, render
 from streams.registry import load_streams

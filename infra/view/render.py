@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from infra.lag import duration
+from infra.operate.lag import duration
 from infra.view.snapshot import Category, Junction, Office, Snapshot, StreamState, clock, dong, dotted, short
 
 WIDTH, HEIGHT = 80, 24

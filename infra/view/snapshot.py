@@ -1,9 +1,10 @@
 """What the live view shows, as values, and how numbers are written there."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
-VIETNAM = timezone(timedelta(hours=7), "ICT")
+from infra.operate.times import VIETNAM
+
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 

@@ -15,9 +15,9 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.structs import TopicPartition
 
-from streams.config import WorkerConfig
-from streams.delivery.consumer import client
-from streams.delivery.unpack import BatchRecords, install
+from streams.worker.client.connect import client
+from streams.worker.client.unpack import BatchRecords, install
+from streams.worker.config import WorkerConfig
 
 TP = TopicPartition("camera.events", 0)
 

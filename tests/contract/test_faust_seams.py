@@ -16,15 +16,15 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from sinks.memory import MemorySink
-from streams.app import SongloApp, build_app
-from streams.config import WorkerConfig
 from streams.core.values import RecordBatch
-from streams.delivery.consumer import Consumer, Listener, Thread, Transport
-from streams.delivery.failpoints import pass_by
-from streams.delivery.passthrough import Poll, PollScheduler
-from streams.delivery.runtime import Runtime
-from streams.delivery.unpack import Fetched
 from streams.registry import load_streams
+from streams.worker.app import SongloApp, build_app
+from streams.worker.client.consumer import Consumer, Listener, Thread, Transport
+from streams.worker.client.passthrough import Poll, PollScheduler
+from streams.worker.config import WorkerConfig
+from streams.worker.failpoints import pass_by
+from streams.worker.runtime import Runtime
+from streams.worker.values import Fetched
 
 
 def fingerprint(part: Any) -> str:

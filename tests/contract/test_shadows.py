@@ -15,8 +15,8 @@ from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.core.rebuild import Correction, Span, Stored
 from streams.core.values import LateEvent, Progress, Row, version_of
-from streams.rebuild import Comparison, Difference, Shadow
 from streams.registry import load_streams
+from streams.shadow import Comparison, Difference, Shadow
 from streams.sink import Sink
 from tests.support.clickhouse import T0_S, HasClickHouse, ask, camera_row, changes, late, new_database
 

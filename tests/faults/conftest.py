@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.chaos.nursery import Nursery
-from infra.chaos.oracle import READINGS
-from infra.chaos.rig import Rig, Times, eventually
-from infra.chaos.traffic import Plan, Traffic
-from infra.local import children
-from infra.local.stack import Stack
+from infra.stack.process import children
+from infra.stack.stack import Stack
 from streams.sink import SinkRejected, SinkUnavailable
+from tests.chaos.nursery import Nursery
+from tests.chaos.oracle import READINGS
+from tests.chaos.rig import Rig, Times, eventually
+from tests.chaos.traffic import Plan, Traffic
 from tests.support import kafka, ledger
 
 PARTITIONS = 3

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 
-from infra.chaos.rig import Rig
-from infra.local.stack import Stack
+from infra.stack.stack import Stack
 from sinks.clickhouse import ROOM
+from tests.chaos.rig import Rig
 
 SIZE_MB = 96
 TABLES = ("camera_windows", "progress")

@@ -7,9 +7,9 @@ from random import Random
 
 import orjson
 
-from infra.chaos.rig import Rig
-from infra.chaos.stored import stored_dead, stored_totals, versions
-from infra.chaos.traffic import Message
+from tests.chaos.rig import Rig
+from tests.chaos.stored import stored_dead, stored_totals, versions
+from tests.chaos.traffic import Message
 from tests.faults.conftest import HOUR_MS, Mischief, NewRig
 
 LOCAL = timezone(timedelta(hours=7))

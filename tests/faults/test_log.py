@@ -5,18 +5,18 @@ import signal
 import time
 from random import Random
 
-from infra.chaos.log import Place, Record, read_log
-from infra.chaos.oracle import READINGS, Oracle
-from infra.chaos.rig import Rig, eventually
-from infra.chaos.stored import stored_totals
-from infra.chaos.verdict import Verdict, differing, whole
-from infra.kafka import Admin
-from infra.local.broker import broker_answers
-from infra.local.stack import Stack
-from infra.topics import apply, plan
-from infra.windows import rows
-from streams.app import EXIT_HELP
+from infra.kafka.admin import Admin
+from infra.kafka.topics import apply, plan
+from infra.operate.reads import rows
+from infra.stack.kafka.broker import broker_answers
+from infra.stack.stack import Stack
 from streams.registry import load_streams
+from streams.worker.app import EXIT_HELP
+from tests.chaos.log import Place, Record, read_log
+from tests.chaos.oracle import READINGS, Oracle
+from tests.chaos.rig import Rig, eventually
+from tests.chaos.stored import stored_totals
+from tests.chaos.verdict import Verdict, differing, whole
 from tests.faults.conftest import PARTITIONS, Flood, Mischief, NewRig
 from tests.support import kafka
 

@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from infra.chaos.rig import Rig, eventually
-from infra.local.engine import engine_answers
-from infra.local.stack import Stack
+from infra.stack.clickhouse.server import engine_answers
+from infra.stack.stack import Stack
 from streams.sink import SinkUnavailable
+from tests.chaos.rig import Rig, eventually
 from tests.faults.conftest import Flood, NewRig
 from tests.faults.disk import SmallDisk, small_disk_of
 

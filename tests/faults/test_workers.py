@@ -3,9 +3,9 @@
 import time
 from random import Random
 
-from infra.chaos.rig import Rig, eventually
-from infra.chaos.workers import Worker
-from streams.delivery.failpoints import ALL_FAILPOINTS
+from streams.worker.failpoints import ALL_FAILPOINTS
+from tests.chaos.rig import Rig, eventually
+from tests.chaos.workers import Worker
 from tests.faults.conftest import PARTITIONS, Flood, Mischief, NewRig
 from tests.support.kafka import commits
 

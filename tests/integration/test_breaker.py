@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.kafka import Admin
-from infra.producer import Producer
+from infra.kafka.admin import Admin
+from infra.kafka.producer import Producer
 from tests.support.clickhouse import ask
 from tests.support.commands import Commands
 from tests.support.events import T0_MS, camera_event, message

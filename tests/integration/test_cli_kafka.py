@@ -12,9 +12,10 @@ import pytest
 
 from infra.cli import cli
 from infra.cli.common import run
-from infra.kafka import Admin, KafkaFailureError
-from infra.partitioner import partition_of
-from infra.producer import Producer
+from infra.kafka.access import KafkaFailureError
+from infra.kafka.admin import Admin
+from infra.kafka.partitioner import partition_of
+from infra.kafka.producer import Producer
 
 TOPIC = "camera.events"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.chaos.log import read_log
-from infra.kafka import Reader
+from infra.kafka.reader import Reader
+from tests.chaos.log import read_log
 from tests.support.clickhouse import ask
 from tests.support.events import camera_event, message
 from tests.support.hostile import (

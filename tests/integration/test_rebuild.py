@@ -12,7 +12,8 @@ from typing import Protocol
 
 import pytest
 
-from infra.kafka import KafkaFailureError, Reader
+from infra.kafka.access import KafkaFailureError
+from infra.kafka.reader import Reader
 from sinks.clickhouse import Session
 from sinks.migrate import migrate
 from streams.registry import load_streams

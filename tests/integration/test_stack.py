@@ -13,12 +13,12 @@ from uuid import uuid4
 
 import pytest
 
-from infra.kafka import Admin
-from infra.local.broker import broker_answers
-from infra.local.engine import engine_answers
-from infra.local.service import ROOT
-from infra.local.stack import AlreadyRunningError, Stack
-from infra.local.state import started
+from infra.kafka.admin import Admin
+from infra.stack.clickhouse.server import engine_answers
+from infra.stack.kafka.broker import broker_answers
+from infra.stack.process.service import ROOT
+from infra.stack.process.state import started
+from infra.stack.stack import AlreadyRunningError, Stack
 from tests.support.waiting import eventually
 
 BACK_SECONDS = 60
@@ -111,7 +111,7 @@ def test_one_home_has_one_stack(own: Stack) -> None:
 
 def run_alone(home: Path) -> tuple["subprocess.Popen[bytes]", dict[str, str]]:
     """A stack in a process of its own, and its addresses."""
-    command = [sys.executable, "-m", "infra.local.run", "--home", str(home)]
+    command = [sys.executable, "-m", "infra.stack.run", "--home", str(home)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     return process, json.loads(process.stdout.readline())

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from infra.local.service import ROOT
+from infra.stack.process.service import ROOT
 from sinks.clickhouse import Server, Session
 from streams.sink import SinkRejected
 from tests.support.waiting import eventually

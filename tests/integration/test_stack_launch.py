@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.service import ROOT
-from infra.local.state import started
+from infra.stack.process.service import ROOT
+from infra.stack.process.state import started
 from tests.support.waiting import eventually
 
 SECONDS = 240

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.delivery.runtime import EXIT_FAILED, EXIT_OK, EXIT_STALLED
+from streams.worker.errors import EXIT_FAILED, EXIT_OK, EXIT_STALLED
 from tests.support.events import camera_event, message
 from tests.support.oracle import totals
 from tests.support.proxy import Proxy

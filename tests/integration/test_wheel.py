@@ -17,7 +17,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from streams.delivery.runtime import EXIT_OK
+from streams.worker.errors import EXIT_OK
 from tests.support.engines import library
 from tests.support.events import camera_event
 from tests.support.waiting import eventually

@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition
 
-from streams.delivery.runtime import EXIT_HELP, EXIT_OK
+from streams.worker.errors import EXIT_HELP, EXIT_OK
 from tests.support.events import camera_event, message
 from tests.support.oracle import totals
 from tests.support.proxy import Proxy

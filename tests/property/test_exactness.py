@@ -18,7 +18,7 @@ from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import Changes, Progress, RecordBatch
-from streams.flush import settle, steps
+from streams.worker.flush.steps import settle, steps
 from tests.support.engines import ENGINES, NewState, engine
 from tests.support.events import batch, camera_event, message
 from tests.support.oracle import events_of, totals

@@ -16,7 +16,7 @@ from sinks.memory_shadow import MemoryShadow
 from streams.catalog.camera import SPEC
 from streams.core.rebuild import Span, first_open
 from streams.core.values import Progress, RecordBatch
-from streams.rebuild import CannotRebuild, fill, swap
+from streams.shadow import CannotRebuild, fill, swap
 from tests.property.test_exactness import RULES, Exactness
 from tests.support.events import T0_MS
 

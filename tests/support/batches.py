@@ -9,8 +9,8 @@ from aiokafka.record.util import calc_crc32c
 from streams.core.framing import unpack
 from streams.core.limits import Limits
 from streams.core.values import PackedBatches, RecordBatch
-from streams.delivery.decompress import UNPACK_BYTES, opened
-from streams.delivery.unpack import Fetched
+from streams.worker.client.decompress import UNPACK_BYTES, opened
+from streams.worker.values import Fetched
 
 BASE_OFFSET, ATTRIBUTES_AT, CRC_AT, LAST_DELTA_AT, MAX_TIMESTAMP_AT = 0, 21, 17, 23, 35
 LOG_APPEND_TIME, CONTROL = 0x08, 0x20

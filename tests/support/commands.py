@@ -35,7 +35,7 @@ class Commands:
             monkeypatch.setenv(f"SONGLO_{name.upper()}", value)
         monkeypatch.delenv("SONGLO_TEST_STACK", raising=False)
         specs = {name: replace(load_streams()[name], topic=topic) for name, topic in topics.items()}
-        for module in ("lag", "drain", "produce", "letter_replay", "letter_fetch"):
+        for module in ("lag", "drain", "produce", "dlq.replay", "dlq.fetch"):
             monkeypatch.setattr(import_module(f"infra.cli.{module}"), "load_streams", lambda: specs)
 
     def __call__(self, *args: str) -> int:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from infra.settings import load_settings
+from infra.settings.environment import load_settings
 from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Progress

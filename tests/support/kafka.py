@@ -8,10 +8,11 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from infra.chaos.log import Place
-from infra.chaos.traffic import Message
-from infra.kafka import MAX_MESSAGE_BYTES, Admin
-from infra.partitioner import partition_of
+from infra.kafka.access import MAX_MESSAGE_BYTES
+from infra.kafka.admin import Admin
+from infra.kafka.partitioner import partition_of
+from tests.chaos.log import Place
+from tests.chaos.traffic import Message
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 
 import orjson
 
-from infra.chaos.verdict import Verdict
-from streams.delivery.failpoints import ALL_FAILPOINTS
+from streams.worker.failpoints import ALL_FAILPOINTS
+from tests.chaos.verdict import Verdict
 
 PROPERTY = "fault"
 HEAD = ("fault", "seeds", "failed", "events", "rows compared", "wrong rows", "wrong counts")

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from infra.settings import load_settings
+from infra.settings.environment import load_settings
 from sinks.clickhouse import Server
 from sinks.store import ClickHouseSink
-from streams.app import run_worker
-from streams.config import WorkerConfig
 from streams.registry import load_streams
+from streams.worker.app import run_worker
+from streams.worker.config import WorkerConfig
 
 
 def main(told: dict[str, object]) -> int:

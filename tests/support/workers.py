@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from infra.kafka import Admin
-from infra.producer import Producer
+from infra.kafka.admin import Admin
+from infra.kafka.producer import Producer
 from sinks.clickhouse import Server
 from tests.support.clickhouse import ask, new_database
 from tests.support.oracle import Totals

@@ -10,35 +10,80 @@ ROOT = Path(__file__).resolve().parents[2]
 # each room may import itself and the rooms before it
 ROOMS = ("schemas", "streams", "sinks", "infra")
 VENDORS = {
-    "faust": ("streams/delivery/", "streams/app.py"),
-    "mode": ("streams/delivery/", "streams/app.py"),
-    "aiokafka": ("streams/delivery/",),
+    "faust": ("streams/worker/client/", "streams/worker/app.py"),
+    "mode": (),
+    "aiokafka": ("streams/worker/client/",),
     "clickhouse_driver": ("sinks/clickhouse.py", "sinks/native_block.py"),
-    "kafka": ("infra/kafka.py", "infra/kafka_batches.py", "infra/producer.py", "infra/chaos/log.py"),
-    "click": ("infra/cli/",),
+    "kafka": ("infra/kafka/", "tests/chaos/log.py"),
+    "click": ("infra/cli/", "tests/bench/command.py", "tests/chaos/command.py"),
     "rich": ("infra/cli/", "infra/view/"),
-    "setuptools": ("streams/native/wheel.py",),
 }
+# within a room too: each may import itself and those before it, files that stand beside them included
+ORDER = {
+    "streams": (
+        ("spec", "core"),
+        ("sink", "shadow", "catalog"),
+        ("native",),
+        ("engine", "registry"),
+        ("worker",),
+    ),
+    "streams/worker": (
+        ("config", "errors", "failpoints", "values", "process"),
+        ("client",),
+        ("partitions", "telling", "room", "breakers", "sink_thread", "runtime"),
+        ("recover",),
+        ("flush", "health"),
+        ("lifecycle",),
+        ("app",),
+    ),
+    "infra": (
+        ("setup", "settings"),
+        ("kafka",),
+        ("operate",),
+        ("demo", "stack", "view"),
+        ("cli",),
+    ),
+    "infra/stack": (("process",), ("clickhouse", "kafka"), ("parts",), ("stack",), ("run", "supervisor")),
+}
+# no part of what is installed, but held to the same
+MEASURING = ("tests/bench", "tests/chaos")
 # what would make a decision depend on more than the log
 IMPURE = {"asyncio", "datetime", "os", "random", "socket", "threading", "time", "logging"}
 
 
-def imports() -> Iterator[tuple[str, str]]:
-    """(file, imported module) for every import of the four rooms."""
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                modules: list[str] = []
-                if isinstance(node, ast.Import):
-                    modules = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom):
-                    assert node.level == 0, f"{path}: import by the full name"
-                    modules = [node.module or ""]
-                for module in modules:
-                    yield path.relative_to(ROOT).as_posix(), module
+def imports(folder: Path) -> Iterator[tuple[str, str]]:
+    """(file, imported module) for every import of a folder's files; names are resolved to modules."""
+    for path in sorted(folder.rglob("*.py")):
+        if "peers" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            modules: list[str] = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: import by the full name"
+                modules = [_resolved(node.module or "", alias.name) for alias in node.names]
+            for module in modules:
+                yield path.relative_to(ROOT).as_posix(), module
 
 
-IMPORTS = list(imports())
+def _resolved(package: str, name: str) -> str:
+    """`from streams import catalog` imports a module, not a name of one."""
+    place = ROOT.joinpath(*package.split("."), name)
+    return f"{package}.{name}" if place.is_dir() or place.with_suffix(".py").is_file() else package
+
+
+def of_folder(path: str, folder: str) -> str:
+    """What stands directly in the folder and holds this path; empty when it is elsewhere."""
+    return (
+        path.removeprefix(f"{folder}/").split("/")[0].removesuffix(".py")
+        if path.startswith(f"{folder}/")
+        else ""
+    )
+
+
+IMPORTS = [pair for room in ROOMS for pair in imports(ROOT / room)]
+MEASURED = [pair for folder in MEASURING for pair in imports(ROOT / folder)]
 
 
 def test_there_is_something_to_check() -> None:
@@ -52,6 +97,35 @@ def test_imports_point_one_way(room: str) -> None:
     later = ROOMS[ROOMS.index(room) + 1 :]
     wrong = [(f, m) for f, m in IMPORTS if f.startswith(f"{room}/") and m.split(".")[0] in (*later, "tests")]
     assert wrong == []
+
+
+@pytest.mark.parametrize("folder", ORDER)
+def test_imports_point_one_way_within_a_room(folder: str) -> None:
+    """What is listed later imports what is listed before, never back; those of one line not each other."""
+    rank = {name: number for number, names in enumerate(ORDER[folder]) for name in names}
+    wrong = []
+    for file, module in IMPORTS:
+        here, there = of_folder(file, folder), of_folder(f"{module.replace('.', '/')}/", folder)
+        if here not in ("", "__init__") and there and here != there:
+            late = rank[there] > rank[here]
+            beside = (
+                rank[there] == rank[here]
+                and (ROOT / folder / here).is_dir()
+                and (ROOT / folder / there).is_dir()
+            )
+            wrong += [(file, module)] if late or beside else []
+    assert wrong == []
+
+
+@pytest.mark.parametrize("folder", ORDER)
+def test_the_order_names_all_that_is_there(folder: str) -> None:
+    """A new module or room has to be given its place."""
+    there = {
+        p.name.removesuffix(".py")
+        for p in (ROOT / folder).iterdir()
+        if p.suffix == ".py" or (p / "__init__.py").is_file()
+    }
+    assert there - {"__init__", "__main__"} == {name for names in ORDER[folder] for name in names}
 
 
 def test_the_core_is_pure() -> None:
@@ -72,5 +146,7 @@ def test_the_core_is_pure() -> None:
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_vendor_stays_in_its_room(vendor: str) -> None:
     """A vendor is imported where its seam is, and nowhere else."""
-    wrong = [f for f, m in IMPORTS if m.split(".")[0] == vendor and not f.startswith(VENDORS[vendor])]
-    assert wrong == []
+    users = {f for f, m in [*IMPORTS, *MEASURED] if m.split(".")[0] == vendor}
+    assert [f for f in sorted(users) if not f.startswith(VENDORS[vendor])] == []
+    # a room that no longer needs it is named in vain
+    assert [room for room in VENDORS[vendor] if not any(f.startswith(room) for f in users)] == []

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from infra.cli import cli
-from infra.settings import Settings, variable
+from infra.settings.values import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(ROOT.glob("README.md")) + sorted(ROOT.glob("*/README.md"))

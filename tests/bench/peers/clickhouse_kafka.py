@@ -11,13 +11,13 @@ import time
 
 from peer import arguments, done, ready
 
-from infra.bench.processes import usage
-from infra.local.engine import engine_answers, engine_service
-from infra.local.ports import HOST, reserve
-from infra.local.service import tethered
-from infra.setup.engine import require_engine
 from infra.setup.progress import Progress
 from infra.setup.store import cache_directory
+from infra.stack.clickhouse.fetch import require_engine
+from infra.stack.clickhouse.server import engine_answers, engine_service
+from infra.stack.process.ports import HOST, reserve
+from infra.stack.process.service import tethered
+from tests.bench.processes import usage
 
 START_SECONDS = 60.0
 LOOK_SECONDS = 0.2

@@ -9,8 +9,8 @@ import sys
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from infra.bench.load import Load, camera_id, message, readings
-from infra.partitioner import partition_of
+from infra.kafka.partitioner import partition_of
+from tests.bench.load import Load, camera_id, message, readings
 
 BATCH_BYTES = 16_384
 IN_FLIGHT = 64

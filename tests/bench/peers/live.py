@@ -11,8 +11,8 @@ import time
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from infra.bench.load import T0_MS, Load, camera_id, message, readings
-from infra.partitioner import partition_of
+from infra.kafka.partitioner import partition_of
+from tests.bench.load import T0_MS, Load, camera_id, message, readings
 
 SLOT_SECONDS = 0.02
 PROBE_EVERY = 5

@@ -2,7 +2,7 @@
 
 from peer import arguments, done, ready
 
-from infra.bench.songlo import Target, Worker, create_database, drop_database, windows_csv
+from tests.bench.songlo import Target, Worker, create_database, drop_database, windows_csv
 
 
 def main() -> None:

@@ -5,18 +5,18 @@ from copy import deepcopy
 
 import pytest
 
-from infra.chaos.log import Record
-from infra.chaos.oracle import Counts, Key, Oracle, Sums
-from infra.chaos.traffic import Message, Plan, Traffic
-from infra.chaos.verdict import differing, whole
-from infra.partitioner import partition_of
+from infra.kafka.partitioner import partition_of
 from sinks.memory import MemorySink
 from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import Progress, RecordBatch
-from streams.flush import settle
 from streams.registry import load_streams
+from streams.worker.flush.steps import settle
+from tests.chaos.log import Record
+from tests.chaos.oracle import Counts, Key, Oracle, Sums
+from tests.chaos.traffic import Message, Plan, Traffic
+from tests.chaos.verdict import differing, whole
 
 NOW_MS = 1_715_587_200_000
 PARTITIONS = 2

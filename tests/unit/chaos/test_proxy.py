@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from infra.chaos.proxy import Proxy
+from tests.chaos.proxy import Proxy
 
 INSERT = b"INSERT INTO `camera_windows` VALUES"
 HEADER, DONE = b"columns", b"ack\x05"

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from infra.chaos.process import open_files, rss_mb
-from infra.chaos.vitals import READY, trend, trends
+from tests.chaos.process import open_files, rss_mb
+from tests.chaos.vitals import READY, trend, trends
 
 MB = "MB of worker"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from infra.cli.drain import wait
-from infra.lag import Lag
+from infra.operate.lag import Lag
 from streams.sink import SinkUnavailable
 
 LEFT = [Lag("camera.events", 0, 10, 4, None)]

@@ -6,7 +6,7 @@ from io import BytesIO
 import orjson
 import pytest
 
-from infra.feed import Reader, lines
+from infra.kafka.lines import Reader, lines
 from schemas.camera import CameraEvent
 from schemas.codec import MOST_EVENTS, Bundle, Codec
 from schemas.elements import has_more_than

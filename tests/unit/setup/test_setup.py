@@ -10,21 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.setup import engine, tools
-from infra.setup.broker import kafka_version
+from infra.setup import tools
 from infra.setup.environment import environment_directory
 from infra.setup.progress import Progress, SetupError
 from infra.setup.store import cache_directory, is_whole, keep
+from tests.support.scripts import script
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def script(path: Path, text: str) -> Path:
-    """An executable."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-    path.chmod(0o755)
-    return path
 
 
 def test_set_up_runs_on_a_bare_python() -> None:
@@ -141,25 +133,6 @@ def test_an_old_java_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("said", "taken"),
-    [
-        ("ClickHouse client version 25.8.1.3994 (official build).", True),
-        ("ClickHouse local version 26.3.1.1.", True),
-        ("ClickHouse client version 24.12.1.1 (official build).", False),
-        ("ClickHouse client version 18.16.1.", False),
-        ("something else", False),
-    ],
-)
-def test_a_server_of_the_machine_is_taken_when_recent_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, taken: bool
-) -> None:
-    """Debian's own is years old."""
-    path = script(tmp_path / "clickhouse", f"echo '{said}'")
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert engine.installed_server() == (path if taken else None)
-
-
-@pytest.mark.parametrize(
     ("root", "expected"),
     [(False, "type: sudo apt-get update && sudo apt-get install -y maven"), (True, "did not bring it")],
 )
@@ -174,19 +147,6 @@ def test_a_missing_tool_is_named_with_the_command_to_type(
     monkeypatch.setattr(tools.shutil, "which", _only_in(tmp_path))
     with pytest.raises(SetupError, match=expected):
         tools.require_maven(Progress(io.StringIO()))
-
-
-def test_an_engine_for_no_such_machine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no embedded engine for every processor."""
-    monkeypatch.setattr(engine, "installed_server", lambda: None)
-    monkeypatch.setattr(engine.platform, "machine", lambda: "riscv64")
-    with pytest.raises(SetupError, match=r"install ClickHouse 25\.3 or newer"):
-        engine.require_engine(Path("/nowhere"), Progress(io.StringIO()))
-
-
-def test_the_pom_names_a_version() -> None:
-    """The cache is keyed by it."""
-    assert kafka_version().count(".") == 2
 
 
 def _only_in(directory: Path) -> Callable[[str], str | None]:

@@ -1,1 +1,0 @@
-"""Faults on purpose: seeded bad traffic, workers that are killed, and an oracle that reads the log itself."""

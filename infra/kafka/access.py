@@ -1,0 +1,61 @@
+"""How commands connect to Kafka, by kafka-python, and what its failures say: the same for every client.
+
+KafkaFailureError    Kafka could not be reached, or refused; the message says what to do
+└── NotSentError     messages that may not have arrived; sending them again is safe (infra.kafka.producer)
+"""
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+
+# the library logs each retry to a handler that prints by default; errors reach the user as exceptions
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+MAX_MESSAGE_BYTES = 8_388_608
+REACH_MS = 10_000
+_KNOCK_S = 5.0
+
+
+class KafkaFailureError(Exception):
+    """Kafka could not be reached, or refused."""
+
+
+def connection(brokers: str) -> dict[str, Any]:
+    """What every client of kafka-python is given to reach Kafka; `brokers` is host:port,host:port."""
+    return {"bootstrap_servers": brokers.split(","), "bootstrap_timeout_ms": REACH_MS}
+
+
+def knock(brokers: str) -> None:
+    """Raise KafkaFailureError when nobody listens: at once, where the library would try for a while."""
+    problems = []
+    for address in brokers.split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+        except OSError as e:
+            problems.append(f"{address}: {e.strerror or e}")
+        else:
+            return
+    raise KafkaFailureError(f"Kafka does not answer at {'; '.join(problems)}; see `songlo status`")
+
+
+@contextmanager
+def failures(brokers: str) -> Iterator[None]:
+    """Errors of the library become KafkaFailureError."""
+    try:
+        yield
+    except (KafkaConnectionError, KafkaTimeoutError) as e:
+        raise KafkaFailureError(f"Kafka at {brokers} does not answer: {text(e)}; see `songlo status`") from e
+    except KafkaError as e:
+        raise KafkaFailureError(f"Kafka at {brokers}: {text(e)}") from e
+
+
+def text(error: Exception) -> str:
+    """One line, with the error's name."""
+    name, text = type(error).__name__, " ".join(str(error).split())
+    return text if text.startswith(name) else f"{name}: {text}"

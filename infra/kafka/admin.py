@@ -1,0 +1,91 @@
+"""Topics and offsets of a Kafka: asked, created and changed."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from infra.kafka.access import REACH_MS, connection, failures, knock
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it is: its number of partitions and the settings that differ from the broker's own."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+class Admin:
+    """Topics and offsets; a context manager. All methods raise KafkaFailureError."""
+
+    def __init__(self, brokers: str) -> None:
+        self._brokers = brokers
+        knock(brokers)
+        with failures(brokers):
+            self._kafka = KafkaAdminClient(
+                **connection(brokers),
+                request_timeout_ms=REACH_MS,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave Kafka."""
+        self._kafka.close()
+
+    def topics(self, names: Collection[str]) -> dict[str, Topic]:
+        """Those of the named topics that exist."""
+        with failures(self._brokers):
+            present = set(self._kafka.list_topics())
+            wanted = [n for n in names if n in present]
+            if not wanted:
+                return {}
+            described = self._kafka.describe_topics(wanted)
+            configs = self._kafka.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, n) for n in wanted]
+            )
+        return {
+            t["name"]: Topic(t["name"], len(t["partitions"]), _values(configs, t["name"])) for t in described
+        }
+
+    def create(self, name: str, partitions: int, replication: int, config: Mapping[str, str]) -> None:
+        """Create a topic, and wait until it can be used."""
+        options = {"num_partitions": partitions, "replication_factor": replication, "configs": dict(config)}
+        with failures(self._brokers):
+            self._kafka.create_topics({name: options}, wait_for_metadata=True)
+
+    def configure(self, name: str, config: Mapping[str, str]) -> None:
+        """Set settings of a topic; those not named stay."""
+        with failures(self._brokers):
+            self._kafka.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(config))])
+
+    def ends(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
+        """The offset after the last committed message, by topic and partition."""
+        return self._offsets(topics, OffsetSpec.LATEST)
+
+    def starts(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
+        """By topic and partition the first offset that Kafka still has."""
+        return self._offsets(topics, OffsetSpec.EARLIEST)
+
+    def _offsets(self, topics: Collection[str], which: Any) -> dict[tuple[str, int], int]:
+        found = self.topics(topics)
+        wanted = {TopicPartition(t.name, p): which for t in found.values() for p in range(t.partitions)}
+        if not wanted:
+            return {}
+        with failures(self._brokers):
+            offsets = self._kafka.list_partition_offsets(wanted, IsolationLevel.READ_COMMITTED)
+        return {(tp.topic, tp.partition): o.offset for tp, o in offsets.items()}
+
+
+def _values(configs: Any, name: str) -> dict[str, str]:
+    """The settings of one topic in an answer to describe_configs."""
+    found = configs.get("topic", configs.get("TOPIC", {})).get(name, {})
+    return {k: str(v["value"] if isinstance(v, dict) else v) for k, v in found.items()}

@@ -1,1 +1,0 @@
-"""The embedded stack: Kafka and ClickHouse as supervised children of one process."""

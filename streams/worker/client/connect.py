@@ -1,0 +1,36 @@
+"""aiokafka's client as a worker uses it: how it connects, and what it may decide by itself."""
+
+import aiokafka
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+from streams.worker.config import WorkerConfig
+
+# leaving the group for want of polls would only move back-pressure to another worker
+POLL_INTERVAL_MS = 7 * 24 * 3600 * 1000
+FETCH_WAIT_MS = 100
+
+
+def client(config: WorkerConfig) -> aiokafka.AIOKafkaConsumer:
+    """aiokafka's client: aborted transactions hidden, and never a position of its own choice."""
+    return aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=list(config.brokers),
+        client_id=config.client_id,
+        group_id=config.group,
+        partition_assignment_strategy=[RoundRobinPartitionAssignor],
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        check_crcs=True,
+        max_poll_records=config.poll_batches,
+        max_poll_interval_ms=POLL_INTERVAL_MS,
+        max_partition_fetch_bytes=config.fetch_bytes,
+        fetch_max_bytes=config.fetch_most_bytes,
+        # a fetch costs a millisecond of processor time whatever it brings, and the flush has more patience
+        fetch_min_bytes=config.fetch_least_bytes,
+        fetch_max_wait_ms=min(FETCH_WAIT_MS, max(1, config.flush_ms // 10)),
+        request_timeout_ms=config.request_ms,
+        session_timeout_ms=config.session_ms,
+        heartbeat_interval_ms=config.heartbeat_ms,
+        rebalance_timeout_ms=config.rebalance_ms,
+        metadata_max_age_ms=config.metadata_ms,
+    )

@@ -1,0 +1,91 @@
+"""From start to exit: wait for the broker, run the app, and stop it in the order that loses nothing."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from streams.worker.client.topics import wait_for_topics
+from streams.worker.flush.flusher import Flusher
+from streams.worker.health.watchdog import watch
+from streams.worker.process.deadline import Deadline
+from streams.worker.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+CLOSE_S = 2.0
+
+
+async def live(runtime: Runtime, build: Callable[[], Any], deadline: Deadline) -> int:
+    """Run the app that `build` returns until the runtime stops; the exit code."""
+    runtime.tell("starting")
+    _obey_signals(runtime, deadline)
+    try:
+        if await _unless_stopped(runtime, wait_for_topics(runtime.config, runtime.partitions.topics)):
+            await _serve(runtime, build(), deadline)
+    except Exception as error:  # noqa: BLE001 - told by fail(), and by the exit code
+        runtime.fail(error)
+    deadline.start(runtime.exit_code)
+    runtime.tell("stopping")
+    await runtime.identities.close()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(runtime.sink_thread.call(runtime.sink.close), CLOSE_S)
+    log.info("stopped, exit code %d", runtime.exit_code)
+    return runtime.exit_code
+
+
+async def _serve(runtime: Runtime, app: Any, deadline: Deadline) -> None:
+    flusher = Flusher(runtime, app.consumer)
+    watchdog = watch(runtime, app.consumer)
+
+    async def last_flush(*_: object, **__: object) -> None:
+        # Faust has stopped fetching by now, and not yet its client, which can still commit
+        runtime.tell("stopping")
+        await flusher.finish(runtime.config.stop_ms / 2000)
+
+    app.on_before_shutdown.connect(last_flush)
+    flusher.start()
+    runtime.rebalance_since = time.monotonic()
+    watchdog.start()
+    try:
+        if await _unless_stopped(runtime, app.start()):
+            await _unless_stopped(runtime, app.wait_until_stopped())
+        if app.crash_reason is not None:
+            runtime.fail(app.crash_reason)
+    finally:
+        runtime.stopping.set()
+        watchdog.stop()
+        deadline.start(runtime.exit_code)
+        await app.stop()
+
+
+async def _unless_stopped(runtime: Runtime, work: Any) -> bool:
+    """Whether the work ended before the worker was told to stop. Raises what the work raises."""
+    task = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(runtime.stopping.wait())
+    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    return False
+
+
+def _obey_signals(runtime: Runtime, deadline: Deadline) -> None:
+    def obey(name: str) -> None:
+        if runtime.stopping.is_set():
+            os._exit(1)
+        log.info("%s: flushing, then leaving the group", name)
+        deadline.start(0)
+        runtime.stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, obey, number.name)

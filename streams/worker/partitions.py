@@ -1,0 +1,198 @@
+"""The partitions that this worker holds: their states, what waits to be flushed, and where each goes on.
+
+No Faust and no I/O here: partitions are (topic, number), which is what Faust's TP compares equal to.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from streams.core.breaker import Breaker
+from streams.core.framing import CorruptBatch
+from streams.core.partition import ENDLESS, PartitionState
+from streams.core.refusals import Refused
+from streams.core.rules import Rules
+from streams.core.settle import CACHED_BY_ONE, CACHED_IDS, Settler
+from streams.core.values import Changes, Progress
+from streams.engine import PLAIN, Engine
+from streams.spec import StreamSpec
+from streams.worker.client.decompress import UNPACK_BYTES, opened
+from streams.worker.errors import FoldFailed
+from streams.worker.values import Fetched, Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A partition's state, and the settler that its captured changes pass in order."""
+
+    spec: StreamSpec
+    state: PartitionState
+    settler: Settler
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What one partition has to flush."""
+
+    spec: StreamSpec
+    settler: Settler
+    changes: Changes
+
+
+class Partitions:
+    """States by partition. Everything here is synchronous, so a capture never sees half a batch."""
+
+    def __init__(
+        self,
+        specs: Iterable[StreamSpec],
+        rules: Rules,
+        engine: Engine = PLAIN,
+        unpack_bytes: int = UNPACK_BYTES,
+    ) -> None:
+        self.engine = engine
+        self._unpack_bytes = unpack_bytes
+        self._specs = {spec.topic: spec for spec in specs}
+        self._rules = rules
+        self._held: dict[Partition, Held] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._pending: dict[Partition, int] = {}
+        self._open: dict[Partition, int] = {}
+
+    @property
+    def specs(self) -> Collection[StreamSpec]:
+        """All streams."""
+        return self._specs.values()
+
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics of all streams."""
+        return self._specs.keys()
+
+    @property
+    def assigned(self) -> list[Partition]:
+        """The partitions held, in order."""
+        return sorted(self._held)
+
+    @property
+    def pending_bytes(self) -> int:
+        """About how much waits to be flushed, as of each partition's last fold."""
+        return sum(self._pending.values())
+
+    @property
+    def open_bytes(self) -> int:
+        """About how much open windows hold, as of when each partition was last weighed with them."""
+        return sum(self._open.values())
+
+    @property
+    def folded(self) -> int:
+        """Events folded, as the held partitions' progress counts them."""
+        return sum(held.state.folded for held in self._held.values())
+
+    def empty(self, partition: Partition) -> Progress:
+        """The progress of a partition of which nothing is stored."""
+        topic, number = partition
+        return Progress(self._specs[topic].name, topic, number)
+
+    def missing(self, assigned: Iterable[Partition]) -> set[Partition]:
+        """The partitions of `assigned` that have no state yet; states of others are dropped.
+
+        A state that stays is as good as a new one, even if another worker held the partition in between:
+        it is a function of the log up to its position, and so is all that the other one wrote.
+        """
+        wanted = {(p[0], p[1]) for p in assigned if p[0] in self._specs}
+        for lost in self._held.keys() - wanted:
+            del self._held[lost]
+            self._pending.pop(lost, None)
+            self._open.pop(lost, None)
+        self._share()
+        return wanted - self._held.keys()
+
+    def _share(self) -> None:
+        """Give each partition's settler its part of the ids that a worker may remember."""
+        for held in self._held.values():
+            held.settler.capacity = min(CACHED_BY_ONE, CACHED_IDS // len(self._held))
+
+    def add(self, progress: Progress) -> None:
+        """Take a partition on, from this progress."""
+        spec = self._specs[progress.topic]
+        state = self.engine.new_state(spec, self._rules, progress)
+        self._held[progress.topic, progress.partition] = Held(spec, state, Settler())
+        self._share()
+        if known := self._breakers.get(progress.topic):
+            self.skip(progress.topic, known)
+
+    def skip(self, topic: str, breaker: Breaker) -> None:
+        """From now on only note what is refused before the places that the breaker is past."""
+        self._breakers[topic] = breaker
+        for (of, number), held in self._held.items():
+            if of == topic:
+                held.state.refusals.note_below = breaker.note_below(number, held.state.progress.epoch)
+
+    def positions(self) -> Mapping[Partition, int]:
+        """The next offset that each state expects."""
+        return {partition: held.state.position for partition, held in self._held.items()}
+
+    def fold(self, partition: Partition, fetched: Fetched, room: int = ENDLESS) -> bool:
+        """Fold a batch; False when batches before it are missing. A partition not held is ignored.
+
+        Where more than `room` bytes would wait then, it stops before the end (see `is_left`).
+        """
+        held = self._held.get(partition)
+        if held is None:
+            return True
+        if fetched.start > held.state.position:
+            return False
+        topic, number = partition
+        try:
+            # not before its turn, so that no two unpacked batches are there at once
+            batch = opened(fetched.batch, self._unpack_bytes, self._rules.limits.letter_bytes)
+            held.state.fold(batch, room)
+        except CorruptBatch as error:
+            raise FoldFailed(f"{topic}[{number}]: {error}. Nothing from there on was flushed") from error
+        except Exception as error:
+            first, last = fetched.batch.base_offset, fetched.batch.next_offset - 1
+            raise FoldFailed(
+                f"{topic}[{number}]: folding offsets {first} to {last} failed with {error!r}; nothing from "
+                "there on was flushed. This is a defect of Songlo"
+            ) from error
+        return True
+
+    def is_left(self, partition: Partition, fetched: Fetched) -> bool:
+        """Whether a part of a batch waits for room."""
+        held = self._held.get(partition)
+        return held is not None and fetched.start <= held.state.position < fetched.batch.next_offset
+
+    def events(self, partition: Partition) -> int:
+        """Events read since the partition's beginning."""
+        held = self._held.get(partition)
+        if held is None:
+            return 0
+        state = held.state
+        return state.folded + state.duplicates + state.late + state.dead
+
+    def refused(self, partition: Partition) -> Refused | None:
+        """What of a partition was refused since it was last asked; None when nothing was."""
+        held = self._held.get(partition)
+        return held.state.refusals.since() if held else None
+
+    def weigh(self, partition: Partition, *, windows: bool = True) -> None:
+        """Take note of what a partition has waiting, and of what its open windows hold, which is not free."""
+        held = self._held.get(partition)
+        if held is not None:
+            self._pending[partition] = _waiting(held)
+            if windows:
+                self._open[partition] = held.state.open_bytes
+
+    def capture(self) -> list[Captured]:
+        """All that waits in all partitions, each together with its position."""
+        captured = []
+        for partition, held in self._held.items():
+            changes = held.state.capture()
+            if changes is not None:
+                captured.append(Captured(held.spec, held.settler, changes))
+            self._pending[partition], self._open[partition] = _waiting(held), held.state.open_bytes
+        return captured
+
+
+def _waiting(held: Held) -> int:
+    # nothing is captured of a partition that is still replaying, so waiting for it would never end
+    return 0 if held.state.replaying else held.state.pending

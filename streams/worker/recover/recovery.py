@@ -1,0 +1,166 @@
+"""How a worker takes on the partitions of a rebalance, before any of their events is read."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from streams.core.values import Progress
+from streams.sink import Sink, SinkError, SinkUnavailable
+from streams.worker.client.consumer import Consumer
+from streams.worker.errors import LogRecreated, LogTruncated, LogUnknown, WorkerStop
+from streams.worker.recover.resume import resume
+from streams.worker.runtime import Runtime
+from streams.worker.values import LogBounds, Partition
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# looks at a log that seems cut: a broker that has just come back may report an end of before for a moment
+DOUBTS = 5
+
+
+async def take_on(runtime: Runtime, consumer: Consumer, outdated: Callable[[], bool]) -> None:
+    """Drop the states of partitions that were lost and load those that are new; the rest stay as they are.
+
+    Gives up without harm when `outdated` says that the next rebalance has begun.
+    """
+    runtime.reach("rebalance.assigned")
+    if outdated():
+        return
+    assigned = [(tp.topic, tp.partition) for tp in consumer.assignment()]
+    missing = runtime.partitions.missing(assigned)
+    runtime.reach("recover.before_load")
+    try:
+        await hear(runtime, outdated)
+        for progress in await load(runtime, consumer, missing, outdated):
+            runtime.partitions.add(progress)
+            runtime.uncommitted[progress.topic, progress.partition] = progress.next_offset
+    except SinkUnavailable:
+        log.info("another rebalance began before the progress of this one was read")
+        return
+    except (WorkerStop, SinkError) as error:
+        runtime.fail(error)
+        return
+    runtime.reach("recover.after_load")
+    if not outdated():
+        log.info("assigned %d partitions, %d of them new", len(assigned), len(missing))
+        runtime.rebalance_since = None
+        runtime.tell("ready")
+
+
+async def hear(runtime: Runtime, outdated: Callable[[], bool]) -> None:
+    """Hear what is paused, before anything is read; raises SinkUnavailable when outdated meanwhile."""
+
+    def unwanted() -> bool:
+        return outdated() or runtime.stopping.is_set()
+
+    runtime.hear(await runtime.sink_thread.insist(runtime.sink.breakers, "reading breakers", unwanted))
+
+
+async def load(
+    runtime: Runtime, consumer: Consumer, missing: Iterable[Partition], outdated: Callable[[], bool]
+) -> list[Progress]:
+    """Where each missing partition goes on.
+
+    Raises SinkUnavailable when outdated while the sink is away, WorkerStop when a partition can't go on.
+    """
+
+    def unwanted() -> bool:
+        return outdated() or runtime.stopping.is_set()
+
+    missing = list(missing)
+    if not missing:
+        return []
+    stored = await runtime.sink_thread.insist(
+        partial(read, runtime.sink, missing), "reading progress", unwanted
+    )
+    for p in missing:
+        runtime.stored.pop(p, None)
+    runtime.stored |= {p: progress.version for p, progress in stored.items()}
+    # before the bounds: what is recreated after that is another topic than the one remembered
+    runtime.identities.keep({topic for topic, _ in runtime.positions()})
+    topics = {topic for topic, _ in missing}
+    ids = await insist(partial(runtime.identities.take_on, topics), unwanted)
+    # where both ids of a topic are known, times tell nothing more
+    doubtful = {p for p in missing if p in stored and not (stored[p].topic_id and ids.get(p[0]))}
+    counted_ms = {p: stored[p].max_append_ms if p in doubtful else None for p in missing}
+    for doubts in range(DOUBTS + 1):
+        log_bounds = await insist(partial(consumer.log_bounds, counted_ms), unwanted)
+        try:
+            return [
+                resume(
+                    runtime.partitions.empty(p),
+                    stored.get(p),
+                    replace(log_bounds[p], topic_id=ids.get(p[0], "")),
+                    runtime.config,
+                )
+                for p in sorted(missing)
+            ]
+        except (LogRecreated, LogTruncated) as error:
+            if doubts == DOUBTS or unwanted():
+                raise
+            log.warning("looking again: %s", error)
+            await asyncio.sleep(runtime.config.doubt_ms / 1000 / DOUBTS)
+    raise AssertionError("the last doubt raises")
+
+
+def read(sink: Sink, partitions: Iterable[Partition]) -> dict[Partition, Progress]:
+    """The stored progress of these partitions; runs in the sink's thread."""
+    numbers: dict[str, list[int]] = {}
+    for topic, number in partitions:
+        numbers.setdefault(topic, []).append(number)
+    return {
+        (topic, number): progress
+        for topic, wanted in numbers.items()
+        for number, progress in sink.progress(topic, wanted).items()
+    }
+
+
+async def insist(ask: Callable[[], Awaitable[T]], unwanted: Callable[[], bool]) -> T:
+    """What Kafka says of its logs, asked again until it answers; raises SinkUnavailable when outdated."""
+    while True:
+        try:
+            return await ask()
+        except LogUnknown as error:
+            log.warning("Kafka does not say what its log is: %s", error)
+            if unwanted():
+                raise SinkUnavailable("outdated") from error
+            await asyncio.sleep(1)
+
+
+async def seek_again(runtime: Runtime, consumer: Consumer) -> None:
+    """Check the partitions that lost their place against the log; read on where their states stand."""
+    wanted = [p for p in runtime.wanted_seeks if p in runtime.positions()]
+    runtime.wanted_seeks.clear()
+    if not wanted:
+        return
+    for doubts in range(DOUBTS + 1):
+        ask = partial(consumer.log_bounds, dict.fromkeys(wanted))
+        log_bounds = await insist(ask, runtime.stopping.is_set)
+        held = {p: offset for p, offset in runtime.positions().items() if p in wanted}
+        lost = [p for p, offset in held.items() if not log_bounds[p].start <= offset <= log_bounds[p].end]
+        if not lost:
+            break
+        if doubts == DOUBTS:
+            raise _cut(lost[0], held[lost[0]], log_bounds[lost[0]])
+        await asyncio.sleep(runtime.config.doubt_ms / 1000 / DOUBTS)
+    await consumer.perform_seek()
+
+
+def _cut(partition: Partition, position: int, log_bounds: LogBounds) -> WorkerStop:
+    topic, number = partition
+    place = f"{topic}[{number}]: folded up to offset {position}"
+    start, end = log_bounds.start, log_bounds.end
+    if position < start:
+        return LogTruncated(
+            f"{place}, but Kafka's log starts at {start} by now: {start - position} offsets are gone. "
+            "Restore the log, or accept the gap: songlo worker --accept-gap"
+        )
+    return LogRecreated(
+        f"{place}, but the log ends at {end} by now, so the topic was recreated or cut: restore it, or start "
+        "again with SONGLO_EPOCH raised by one to count the new log as well"
+    )

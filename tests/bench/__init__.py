@@ -1,0 +1,3 @@
+"""What an event costs, measured on this machine: Songlo, and what else people use, on the same topic.
+`songlo bench` in a clone; no part of what is installed.
+"""

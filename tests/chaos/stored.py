@@ -1,0 +1,83 @@
+"""What ClickHouse holds, row by row, as the oracle would have it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from infra.operate.reads import rows
+from sinks.clickhouse import Server
+from tests.chaos.log import Place
+from tests.chaos.oracle import READINGS, Counts, Key, Sums
+
+
+def stored_totals(server: Server) -> dict[Key, Sums]:
+    """The totals of all windows; rows of late events of one window and dimensions are added up."""
+    found: dict[Key, Sums] = {}
+    for topic, reading in READINGS.items():
+        arrays = [f"{name}_{part}" for name in reading.distributions for part in ("buckets", "weights")]
+        columns = (*reading.dimensions, *reading.sums, *arrays)
+        names = ", ".join(
+            ("toUnixTimestamp(window_start) AS start", "partition", "late_id", "events", *columns)
+        )
+        sql = f"SELECT {names} FROM {reading.table} FINAL"  # noqa: S608  # names of our own
+        for row in rows(server, sql):
+            dimensions = tuple(row[name] for name in reading.dimensions)
+            key = Key(topic, row["partition"], row["start"], dimensions, row["late_id"] != 0)
+            _add(found.setdefault(key, Sums()), row, reading.sums, reading.distributions)
+    return found
+
+
+def stored_counts(server: Server) -> dict[Place, Counts]:
+    """The counters of every partition's progress."""
+    sql = "SELECT topic, partition, folded, duplicates, late, dead FROM progress FINAL"
+    return {
+        (r["topic"], r["partition"]): Counts(r["folded"], r["duplicates"], r["late"], r["dead"])
+        for r in rows(server, sql)
+    }
+
+
+def stored_positions(server: Server) -> dict[Place, int]:
+    """The next offset of every partition, by its progress."""
+    sql = "SELECT topic, partition, next_offset FROM progress FINAL"
+    return {(r["topic"], r["partition"]): r["next_offset"] for r in rows(server, sql)}
+
+
+def stored_dead(server: Server) -> Counter[tuple[str, int, int, int]]:
+    """How often each refused event is there, by topic, partition, offset and index: as a letter, or noted."""
+    sql = (
+        "SELECT topic, partition, offset, `index` FROM ("
+        "SELECT topic, partition, epoch, offset, `index` FROM dead_letters FINAL UNION DISTINCT "
+        "SELECT topic, partition, epoch, offset, arrayJoin(indexes) FROM noted FINAL)"
+    )
+    return Counter((r["topic"], r["partition"], r["offset"], r["index"]) for r in rows(server, sql))
+
+
+def verdicts(server: Server) -> dict[Place, str]:
+    """What the view `conservation` says of each partition."""
+    sql = "SELECT topic, partition, verdict FROM conservation"
+    return {(r["topic"], r["partition"]): r["verdict"] for r in rows(server, sql)}
+
+
+def versions(server: Server, by_row: bool = True) -> dict[tuple[Any, ...], int]:
+    """The version of every stored row and progress; sums of them by window and partition unless `by_row`."""
+    found: dict[tuple[Any, ...], int] = {}
+    for reading in READINGS.values():
+        more = (*reading.dimensions, "late_id") if by_row else ()
+        key = f"cityHash64({', '.join(('window_start', 'partition', *more))})"
+        sql = (
+            f"SELECT {key} AS row, sum(toUInt128(version)) AS version FROM {reading.table} FINAL GROUP BY row"  # noqa: S608  # our own names
+        )
+        found |= {(reading.table, r["row"]): int(r["version"]) for r in rows(server, sql)}
+    sql = "SELECT topic, partition, max(version) AS version FROM progress FINAL GROUP BY topic, partition"
+    return found | {(r["topic"], r["partition"]): r["version"] for r in rows(server, sql)}
+
+
+def _add(to: Sums, row: dict[str, Any], sums: Iterable[str], distributions: Iterable[str]) -> None:
+    to.events += int(row["events"])
+    for name in sums:
+        # 128-bit numbers come as text
+        to.sums[name] += int(row[name])
+    for name in distributions:
+        values = dict(zip(row[f"{name}_buckets"], row[f"{name}_weights"], strict=True))
+        if values:
+            to.values.setdefault(name, Counter()).update({int(v): int(n) for v, n in values.items()})
