@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from aiokafka.errors import CorruptRecordException
 
 from streams.core.values import PackedBatches, RecordBatch, Unread
-from streams.delivery.decompress import opened
-from streams.delivery.legacy import LegacyBatch
-from streams.delivery.whole import COMPRESSION, CONTROL, RUN_BYTES, WholeBatch, WholeRecords
 from streams.native.library import Library
+from streams.worker.client.decompress import opened
+from streams.worker.client.legacy import LegacyBatch
+from streams.worker.client.whole import COMPRESSION, CONTROL, RUN_BYTES, WholeBatch, WholeRecords
 
 STOPS = COMPRESSION | CONTROL
 # of what is unpacked: low, so that it is met

@@ -1,6 +1,7 @@
 """`infra/fuzz` for some seconds, where Clang is; it installs none here."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,8 +44,10 @@ def test_a_campaign_counts_and_keeps_what_it_met(fuzz: list[str], tmp_path: Path
     assert done.returncode == 0, done.stdout + done.stderr
     said, end = done.stdout.splitlines()[-2:]
     assert end == "nothing found"
-    executions, edges = (int(said.split(word)[0].split()[-1].replace(",", "")) for word in (" exec", " of "))
-    assert executions > 1000
+    match = re.match(r"([\d,]+) executions .* ([\d,]+) of [\d,]+ edges", said)
+    assert match
+    executions, edges = (int(group.replace(",", "")) for group in match.groups())
+    assert executions > 500
     assert edges > 500
     assert len(list(read_files(tmp_path / "inputs"))) > 500
 

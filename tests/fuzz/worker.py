@@ -6,9 +6,11 @@
 import gc
 import os
 import random
+import signal
 import sys
 from collections.abc import Sequence
 from ctypes import (
+    CDLL,
     POINTER,
     PYFUNCTYPE,
     PyDLL,
@@ -24,6 +26,7 @@ from ctypes import (
 from pathlib import Path
 from typing import Any
 
+from infra.stack.process.tether import PR_SET_PDEATHSIG
 from streams.native.library import Library
 from tests.fuzz.cases import case_of
 from tests.fuzz.findings import Findings, kind_of, shortened, told
@@ -108,6 +111,7 @@ def main(library: str, findings: str, program: str, *flags: str) -> int:
         case ["shorten", *inputs]:
             shorten(Path(library), inputs)
         case _:
+            CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # with the campaign, however that ends
             fuzz(Path(library), Findings(Path(findings)), [program, *flags])
     return 0
 
