@@ -14,11 +14,14 @@ from infra.setup.store import cache_directory, locked
 from tests.fuzz import corpus
 from tests.fuzz.build import require_harness
 from tests.fuzz.campaign import line, minimised, run, write_script
+from tests.fuzz.cases import case_of
 from tests.fuzz.findings import SUFFIX, found_in
 from tests.fuzz.seeds import seeds
 from tests.fuzz.words import dictionary
 
 SHORTEN_SECONDS = 120
+# of the log that an input is, to be in the tree
+KEPT_BYTES = 32 * 1024
 
 
 def main() -> int:
@@ -63,13 +66,18 @@ def _fuzz(a: argparse.Namespace, home: Path, script: Path) -> int:
     if a.keep:
         with tempfile.TemporaryDirectory(dir=home) as aside:
             minimised(script, home / "inputs", Path(aside) / "few")
-            corpus.store(corpus.read_files(Path(aside) / "few"))
+            corpus.store(filter(_is_small, corpus.read_files(Path(aside) / "few")))
     say(line(total))
     found = found_in(home / "findings")
     for path in found:
         _tell(script, path, shorten=path.suffix == SUFFIX)
     say(f"{len(found)} found: infra/fuzz --replay FILE tells one again" if found else "nothing found")
     return 1 if found else 0
+
+
+def _is_small(data: bytes) -> bool:
+    """Whether it is folded in no time; of what is large there are seeds."""
+    return sum(len(step.batches.data) for step in case_of(data).steps) <= KEPT_BYTES
 
 
 def _tell(script: Path, path: Path, *, shorten: bool) -> int:

@@ -152,7 +152,7 @@ class _Pair:
             for name, a, b in zip(STANDING, *standing, strict=True):
                 self._same(name, a, b)
         if plain:
-            self._same("how it ends", plain, "CorruptBatch")
+            self._same("end", plain, "CorruptBatch")
             self._meet("corrupt", 0)
         return not plain
 

@@ -100,8 +100,8 @@ def _many(stream: int, event: type[Event], value: bytes) -> Iterator[bytes]:
     # an hour later, so that what has grown is closed
     last = Piece(with_field(value, "occurred_at", str(NOW_MS + 3_500_000)), AFTER[2], 0, 6)
     for i, (rule, written) in enumerate(each):
-        choice = 7 if rule.kind is Kind.INSTANT else 3 + i % 5
-        piece = Piece(with_field(value, rule.name, written), AFTER[2], NULL if i % 3 == 2 else 0, choice << 5)
+        choice = 15 if rule.kind is Kind.INSTANT else 7 + 2 * (i % 5)
+        piece = Piece(with_field(value, rule.name, written), AFTER[2], NULL if i % 3 == 2 else 0, choice << 4)
         times = LONG_DISORDER | SHORT_PANES if rule.kind is Kind.INSTANT else NO_ROOM * (i & 1)
         yield bytes_of(stream, Form.MANY, [NOTHING, piece, piece, last], times=times)
 
@@ -112,12 +112,12 @@ def _renewed(stream: int, spec: StreamSpec, value: bytes) -> Iterator[bytes]:
         r.name for r in field_rules(spec.event) if r.kind is Kind.TEXT and r.name in spec.dimensions
     ][:2]
     value = with_field(value, "event_id", '"e~"')
-    pieces = [NOTHING, Piece(with_field(value, first, '"t~"'), AFTER[1], 0, 7 << 5)]
+    pieces = [NOTHING, Piece(with_field(value, first, '"t~"'), AFTER[1], 0, 15 << 4)]
     for window in (1, 2, 3, 4, 5, 70):
         few = with_field(with_field(value, first, '"few"'), second, '"u~"')
         few = with_field(few, "occurred_at", str(NOW_MS + window * 60_000))
         pieces.append(
-            Piece(few, AFTER[0] if window < 70 else AFTER[2], 0, (7 << 5) + (4 if window < 70 else 6))
+            Piece(few, AFTER[0] if window < 70 else AFTER[2], 0, (15 << 4) + (4 if window < 70 else 6))
         )
     yield bytes_of(stream, Form.MANY, pieces)
 

@@ -59,7 +59,7 @@ class Piece:
         """The values of its messages; none where many would be more than `room` bytes."""
         if form is Form.MESSAGES:
             return [None if self.like & NULL else self.body]
-        number = COPIES[self.choice >> 5]
+        number = COPIES[self.choice >> 4]
         if not self.body or number * len(self.body) > room:
             return []
         values = copies_of(self.body, number)
@@ -105,9 +105,10 @@ class Steps:
             self._position += self._unread
 
     def _add_messages(self, piece: Piece) -> None:
-        self._position += GAP_OFFSETS if piece.like & GAP else 0
+        values = piece.values(self._form, MOST_BYTES - len(self._data) - len(self._records))
+        self._position += GAP_OFFSETS if values and piece.like & GAP else 0
         self._first = self._first if self._number else self._position
-        for value in piece.values(self._form, MOST_BYTES - len(self._data) - len(self._records)):
+        for value in values:
             self._records += record(self._position - self._first, piece.key, value)
             self._number, self._position = self._number + 1, self._position + 1
         if self._number and piece.after & (END | FOLD):
