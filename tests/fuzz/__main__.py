@@ -2,22 +2,26 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from infra.setup.progress import Progress, SetupError
-from infra.setup.store import cache_directory
-from streams.native.build import build
-from streams.native.library import Library
+from infra.setup.store import cache_directory, locked
 from tests.fuzz import corpus
 from tests.fuzz.build import require_harness
 from tests.fuzz.campaign import line, minimised, run, write_script
-from tests.fuzz.findings import SUFFIX, found_in, shortened, told
-from tests.fuzz.judge import made_once
+from tests.fuzz.cases import case_of
+from tests.fuzz.findings import SUFFIX, found_in
 from tests.fuzz.seeds import seeds
 from tests.fuzz.words import dictionary
+
+SHORTEN_SECONDS = 120
+# of the log that an input is, to be in the tree
+KEPT_BYTES = 32 * 1024
 
 
 def main() -> int:
@@ -37,7 +41,6 @@ def main() -> int:
     home = (a.home or cache / "fuzz").absolute()
     try:
         library, runtime = require_harness(cache / "fuzz", Progress())
-        plain = Library(build(cache / "native"))
     except (SetupError, OSError) as error:
         sys.stderr.write(f"songlo: {error}\n")
         return 1
@@ -45,52 +48,50 @@ def main() -> int:
     findings.mkdir(parents=True, exist_ok=True)
     script = write_script(home / "fold", library, runtime, findings)
     if a.replay:
-        return _replay(a.replay, script, plain)
+        return max([_tell(script, path, shorten=False) for path in a.replay])
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background of a shell the first would be ignored
+        signal.signal(number, signal.default_int_handler)
     try:
-        return _fuzz(a, home, script, plain)
+        with locked(home / "lock"):
+            return _fuzz(a, home, script)
     except KeyboardInterrupt:
         sys.stderr.write(f"songlo: interrupted; inputs and findings are in {home}\n")
         return 130
 
 
-def _fuzz(a: argparse.Namespace, home: Path, script: Path, plain: Library) -> int:
+def _fuzz(a: argparse.Namespace, home: Path, script: Path) -> int:
     corpus.write_files([*seeds(), *corpus.stored()], home / "inputs")
     (home / "words").write_bytes(dictionary())
     total = run(script, home, a.minutes, a.jobs, say)
     if a.keep:
         with tempfile.TemporaryDirectory(dir=home) as aside:
             minimised(script, home / "inputs", Path(aside) / "few")
-            corpus.store(corpus.read_files(Path(aside) / "few"))
+            corpus.store(filter(_is_small, corpus.read_files(Path(aside) / "few")))
     say(line(total))
     found = found_in(home / "findings")
     for path in found:
-        _tell(path, plain)
+        _tell(script, path, shorten=path.suffix == SUFFIX)
     say(f"{len(found)} found: infra/fuzz --replay FILE tells one again" if found else "nothing found")
     return 1 if found else 0
 
 
-def _tell(path: Path, plain: Library) -> None:
+def _is_small(data: bytes) -> bool:
+    """Whether it is folded in no time; of what is large there are seeds."""
+    return sum(len(step.batches.data) for step in case_of(data).steps) <= KEPT_BYTES
+
+
+def _tell(script: Path, path: Path, *, shorten: bool) -> int:
+    """Tell an input in words, with what the sanitizers say of it; 1 when it is a finding."""
     say(f"\n{path}")
-    if path.suffix != SUFFIX:  # what ended a process would end this one too
-        return
-    with made_once():
-        path.write_bytes(shortened(path.read_bytes(), plain))
-        for each in told(path.read_bytes(), plain):
-            say(each)
-
-
-def _replay(paths: list[Path], script: Path, plain: Library) -> int:
-    status = 0
-    for path in paths:
-        say(str(path))
-        done = subprocess.run([script, path], capture_output=True, text=True, errors="replace", check=False)
-        status |= done.returncode != 0
-        with made_once():
-            for each in told(path.read_bytes(), plain, folded=not done.returncode):
-                say(each)
-        if done.returncode:
-            say(done.stderr)
-    return status
+    if shorten:
+        with suppress(subprocess.TimeoutExpired):  # it stays as it is
+            subprocess.run([script, "shorten", path], timeout=SHORTEN_SECONDS, check=False)
+    done = subprocess.run(
+        [script, "tell", path], stderr=subprocess.PIPE, text=True, errors="replace", check=False
+    )
+    if done.returncode > 1 or done.returncode < 0:
+        say(done.stderr)
+    return int(done.returncode != 0)
 
 
 def say(text: str) -> None:

@@ -1,5 +1,6 @@
 """Processes of libFuzzer side by side, for a time: they share inputs, and one that dies is started again."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # an event is a few hundred bytes; longer inputs are slow, and find little
 FLAGS = (
-    "-max_len=1500", "-len_control=50", "-timeout=20", "-rss_limit_mb=2500", "-reload=1",
+    "-max_len=1500", "-len_control=50", "-timeout=60", "-rss_limit_mb=2500", "-reload=1",
     "-print_final_stats=1",
 )  # fmt: skip
 SANITIZERS = "detect_leaks=0:malloc_context_size=8:quarantine_size_mb=8:handle_abort=1"
@@ -36,7 +37,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Total:
-    """What all processes have done in `seconds` of their CPU, and how often one died."""
+    """What all processes have done, in so many seconds of CPU, and how often one died."""
 
     counts: Counts = field(default_factory=Counts)
     seconds: float = 0
@@ -57,12 +58,12 @@ class Job:
 
     def __init__(self, command: Sequence[str], log: Path, until: float) -> None:
         self._command, self._log, self._until = command, log, until
-        self._before, self._short = 0, 0
+        self._before, self._short, self._seconds_before = 0, 0, 0.0
         self.deaths = 0
         self._start()
 
     def _start(self) -> None:
-        self._began = time.monotonic()
+        self._began, self._seconds = time.monotonic(), 0.0
         left = max(1, round(self._until - self._began))
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(
@@ -71,6 +72,7 @@ class Job:
 
     def goes_on(self) -> bool:
         """Whether it runs; one that has died is started again, unless it dies at once each time."""
+        self._seconds = max(self._seconds, _cpu_seconds(self._child.pid))
         status = self._child.poll()
         if status is None:
             return True
@@ -82,9 +84,15 @@ class Job:
         if now >= self._until or self._short >= MOST_SHORT:
             return False
         self._before = self.counts().executions
+        self._seconds_before += self._seconds
         self._log.replace(self._log.with_suffix(f".{self.deaths}.log"))
         self._start()
         return True
+
+    @property
+    def seconds(self) -> float:
+        """Of CPU, up to the last look."""
+        return self._seconds_before + self._seconds
 
     def stop(self) -> None:
         """End it now."""
@@ -122,20 +130,30 @@ def run(script: Path, home: Path, minutes: float, jobs: int, say: Callable[[str]
             time.sleep(TICK_SECONDS)
             if time.monotonic() > tell_at:
                 tell_at += TELL_SECONDS
-                say(line(_sum(running, time.monotonic() - began)))
+                say(line(_sum(running)))
     finally:
         for job in running:
             job.stop()
-    return _sum(running, time.monotonic() - began)
+    return _sum(running)
 
 
-def _sum(jobs: Sequence[Job], seconds: float) -> Total:
+def _cpu_seconds(process: int) -> float:
+    """What a process has used; 0 when it is gone, or this system does not tell."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text("ascii", "replace")
+    except OSError:
+        return 0
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _sum(jobs: Sequence[Job]) -> Total:
     counts = [job.counts() for job in jobs]
     most = Counts(
         sum(c.executions for c in counts),
         *(max(getattr(c, name) for c in counts) for name in ("edges", "of_edges", "features", "inputs")),
     )
-    return Total(most, seconds * len(jobs), sum(job.deaths for job in jobs))
+    return Total(most, sum(job.seconds for job in jobs), sum(job.deaths for job in jobs))
 
 
 def line(total: Total) -> str:
@@ -144,8 +162,8 @@ def line(total: Total) -> str:
     rate = c.executions / max(1, total.seconds)
     died = f", {total.deaths} times a process died" if total.deaths else ""
     return (
-        f"{c.executions:,} executions ({rate:,.0f}/s a process), {c.edges:,} of {c.of_edges:,} edges, "
-        f"{c.features:,} features, {c.inputs:,} inputs{died}"
+        f"{c.executions:,} executions in {total.seconds / 60:,.1f} minutes of CPU ({rate:,.0f}/s), "
+        f"{c.edges:,} of {c.of_edges:,} edges, {c.features:,} features, {c.inputs:,} inputs{died}"
     )
 
 

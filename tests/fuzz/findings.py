@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streams.native.library import Library
-from tests.fuzz.cases import Case, Form, Step, case_of
+from tests.fuzz.cases import Case, case_of
 from tests.fuzz.judge import Differ, judge
+from tests.fuzz.steps import Form, Step
 
 SUFFIX = ".input"
 
@@ -70,15 +71,13 @@ def shortened(data: bytes, library: Library) -> bytes:
     return data
 
 
-def told(data: bytes, library: Library, *, folded: bool = True) -> Iterator[str]:
-    """The input in words: what is folded, and where the folds part, unless it must not be `folded` here."""
+def told(data: bytes, library: Library) -> Iterator[str]:
+    """The input in words: what is folded, and where the folds part."""
     case = case_of(data)
     yield f"stream {case.spec.name}, {case.form.name.lower()}, from offset {case.base}, epoch {case.epoch}"
     yield f"rules: {case.rules}{'' if case.spec.dedupe else ', without removal of duplicates'}"
     for number, step in enumerate(case.steps, 1):
         yield from _told_step(number, step, case)
-    if not folded:
-        return
     try:
         judge(case, library)
     except Differ as differ:

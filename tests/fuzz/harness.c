@@ -68,11 +68,20 @@ EXPORT int songlo_fuzz(int count, char **arguments, judge by, mutator with) {
     return LLVMFuzzerRunDriver(&count, &arguments, one);
 }
 
-/* As songlo_fold, on memory of just that size, so that one byte too many is seen; and gone at once. */
+/* As songlo_fold, on memory of just that size, so that one byte too many is seen; kept for as long as there is more to fold. */
 EXPORT int songlo_fold_copy(state *s, const uint8_t *data, int64_t size) {
-    uint8_t *copy = must(malloc((size_t)size + !size));
-    memcpy(copy, data, (size_t)size);
+    static uint8_t *copy;
+    static int64_t copied_size;
+    if (!copy || size != copied_size || memcmp(copy, data, (size_t)size)) {
+        free(copy);
+        copy = must(malloc((size_t)size + !size));
+        memcpy(copy, data, (size_t)size);
+        copied_size = size;
+    }
     int how = songlo_fold(s, copy, size);
-    free(copy);
+    if (how != HANDED_OVER) {
+        free(copy);
+        copy = NULL;
+    }
     return how;
 }

@@ -10,10 +10,13 @@ import orjson
 from schemas.event import Event
 from schemas.fields import field_rules
 from streams.core.records import varint
-from tests.fuzz.cases import CONTROLS, CUT, NOW_MS, Form, streams
+from tests.fuzz.cases import CONTROLS, CUT, streams
+from tests.fuzz.steps import NOW_MS, Form
 from tests.fuzz.words import AFTER, LITERALS, MOMENTS, NUMBERS, TEXTS, VARINTS, values_of
 
 Fields = dict[str, bytes]
+# in copies of a message each has another one
+COUNTED = ("~", "`", '"k~"', '"k`"', f"{NOW_MS // 10**6}`123", f"{NOW_MS // 10**6}~123", "0.`")
 BY_MS = (0, 1, -1, 1000, 59_999, -60_000, 120_000, -180_000, 300_000, 300_001, -3_600_000, 86_400_000)
 STYLES = ((b",", b":"), (b", ", b": "), (b" ,\n", b" :\t"))
 
@@ -26,7 +29,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes | None:
     pieces = data[CONTROLS:].split(CUT)
     at = rng.randrange(len(pieces))
     body = pieces[at][2:] if at else pieces[at]
-    if form is Form.MESSAGES:
+    if form in (Form.MESSAGES, Form.MANY):
         found = other_message(body, event, rng)
     elif form is Form.RECORDS:
         found = _other_records(body, event, rng)
@@ -34,7 +37,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes | None:
         return None
     if found is None:
         return None
-    if rng.random() < 0.3 and form is Form.MESSAGES:
+    if rng.random() < 0.3 and form is not Form.RECORDS:
         pieces.insert(
             at + 1, bytes([rng.choice(AFTER) | rng.randrange(16) << 4 & 0xA0, rng.randrange(256)]) + found
         )
@@ -109,7 +112,7 @@ def _values(event: type[Event], name: str) -> tuple[bytes, ...]:
 @lru_cache(maxsize=1)
 def _odd() -> tuple[bytes, ...]:
     texts = (f'"{text}"' for text in (*TEXTS, *MOMENTS))
-    return tuple(text.encode() for text in chain(LITERALS, NUMBERS, texts))
+    return tuple(text.encode() for text in chain(LITERALS, NUMBERS, texts, COUNTED))
 
 
 def _other_records(body: bytes, event: type[Event], rng: random.Random) -> bytes | None:

@@ -9,12 +9,13 @@ import pytest
 from streams.native.build import SOURCE, build
 from streams.native.library import Library
 from tests.fuzz import corpus
-from tests.fuzz.cases import Form, case_of, streams
+from tests.fuzz.cases import case_of, streams
 from tests.fuzz.findings import Findings, found_in, kind_of, shortened, told
 from tests.fuzz.judge import judge, made_once
 from tests.fuzz.mutate import mutated
 from tests.fuzz.replay import differences
 from tests.fuzz.seeds import seeds
+from tests.fuzz.steps import Form
 from tests.fuzz.words import dictionary
 from tests.support.engines import library
 from tests.support.sanitizers import run_sanitized
@@ -26,6 +27,11 @@ PLANTED = (
     ("batches.h", "r->delta > before &&", "r->delta >= before &&"),
     ("panes.h", "h->duplicates++;", "h->folded++;"),
 )
+
+
+def small_seeds() -> list[bytes]:
+    """Those that are folded in no time."""
+    return [data for data in seeds() if case_of(data).form is not Form.MANY]
 
 
 def test_all_that_was_met_is_judged_alike() -> None:
@@ -51,7 +57,7 @@ def test_each_stream_and_form_is_met() -> None:
 
 def test_any_bytes_are_a_case() -> None:
     """No input is lost to the fuzzer, and mutations of an input are inputs."""
-    rng, some = random.Random(7), [b"", b"\xff", *seeds()]
+    rng, some = random.Random(7), [b"", b"\xff", *small_seeds()]
     with made_once():
         for _ in range(2000):
             data = rng.choice(some)
@@ -73,17 +79,15 @@ def test_a_planted_defect_is_found(tmp_path: Path, part: str, right: str, wrong:
     folder.mkdir()
     findings = Findings(folder)
     with made_once():
-        for data in seeds():
+        for data in small_seeds():
             if kind := kind_of(data, broken):
                 findings.add(kind, data)
-        paths = found_in(folder)
-        assert paths
-        for path in paths:
-            data = path.read_bytes()
-            short = shortened(data, broken)
-            assert len(short) <= len(data)
-            assert f"{path.stem}: " in "\n".join(told(short, broken))
-            assert kind_of(short, library()) is None
+        path = found_in(folder)[0]
+        data = path.read_bytes()
+        short = shortened(data, broken)
+        assert len(short) <= len(data)
+        assert f"{path.stem}: " in "\n".join(told(short, broken))
+        assert kind_of(short, library()) is None
 
 
 def test_the_corpus_is_kept_by_stream(tmp_path: Path) -> None:

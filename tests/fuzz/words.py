@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import product
 
 from schemas.fields import FieldRule, Kind, field_rules
-from tests.fuzz.cases import CUT, END, FLUSH, FOLD, GAP, KEY, NOW_MS, NULL, RESTART, UNREAD, streams
+from tests.fuzz.cases import CUT, streams
+from tests.fuzz.steps import END, FLUSH, FOLD, GAP, KEY, NOW_MS, NULL, RESTART, UNREAD
 
 LITERALS = (
     "null", "true", "false", "nul", "NaN", "Infinity", "-Infinity", "[]", "{}", "[[]]", '{"":0}', "//",
