@@ -1,5 +1,6 @@
 """A sink in memory, with the rules of the tables: the twin of `sinks.store` for tests and dry runs."""
 
+from array import array
 from bisect import insort
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import cast
@@ -50,6 +51,19 @@ class MemorySink:
                 key = topic, partition, start_ms
                 if key in self._panes or key in self._late:
                     found[partition, start_ms] = PaneIds(self._on_time(key), self._first_positions(key))
+        return found
+
+    def known_ids(
+        self, topic: str, asked: Mapping[tuple[int, int], Collection[int]]
+    ) -> dict[tuple[int, int], PaneIds]:
+        """Of the ids asked for by (partition, window_start_ms) those that are known; absent means none."""
+        found = {}
+        for (partition, start_ms), wanted in asked.items():
+            key, ids = (topic, partition, start_ms), set(wanted)
+            on_time = array("Q", sorted(ids.intersection(self._on_time(key))))
+            late = {i: at for i, at in self._first_positions(key).items() if i in ids}
+            if on_time or late:
+                found[partition, start_ms] = PaneIds(on_time, late)
         return found
 
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:

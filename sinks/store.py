@@ -16,9 +16,9 @@ from streams.spec import StreamSpec
 # (partition, window_start_ms)
 PaneKey = tuple[int, int]
 
-# rows of which lists are made at once, and panes whose ids are fetched by one query
+# rows of which lists are made at once; panes whose ids are fetched by one query, and ids that one asks for
 MAX_LISTED = 50_000
-PANES_PER_QUERY = 2000
+PANES_PER_QUERY, IDS_PER_QUERY = 2000, 20_000
 
 _PROGRESS = tuple(f.name for f in fields(Progress))
 _LATE = (
@@ -56,6 +56,23 @@ _SELECT_LATE = """
     GROUP BY partition, window_start, id
 """
 
+# only what is asked for comes back: panes of a busy week hold more ids than a worker has memory
+_ASKED = [*_WANTED, ("id", "UInt64")]
+_SELECT_ON_TIME = """
+    SELECT partition, toUnixTimestamp(window_start), arrayIntersect(ids, asked)
+    FROM pane_ids
+    INNER JOIN
+        (SELECT partition, window_start, groupArray(id) AS asked FROM wanted GROUP BY partition, window_start) AS w
+    USING (partition, window_start)
+    WHERE topic = %(topic)s AND (partition, window_start) IN (SELECT partition, window_start FROM wanted)
+"""
+_SELECT_FIRST = """
+    SELECT partition, toUnixTimestamp(window_start), id, min((epoch, offset, `index`)) AS first
+    FROM late_events
+    WHERE topic = %(topic)s AND (partition, window_start, id) IN wanted
+    GROUP BY partition, window_start, id
+"""
+
 
 class ClickHouseSink:
     """A `streams.sink.Sink` on one connection, for one thread."""
@@ -77,9 +94,27 @@ class ClickHouseSink:
         while some := list(islice(panes, PANES_PER_QUERY)):
             external = [External("wanted", _WANTED, some)]
             on_time = self._on_time(topic, external)
-            late = self._first_positions(topic, external)
+            late = self._first_positions(_SELECT_LATE, topic, external)
             for key in on_time.keys() | late.keys():
                 found[key] = PaneIds(on_time.get(key, ()), late.get(key, {}))
+        return found
+
+    def known_ids(self, topic: str, asked: Mapping[PaneKey, Collection[int]]) -> dict[PaneKey, PaneIds]:
+        """Of the ids asked for by (partition, window_start_ms) those that are known; absent means none."""
+        ids = iter([(p, start_ms // 1000, each) for (p, start_ms), of in asked.items() for each in of])
+        found: dict[PaneKey, PaneIds] = {}
+        while some := list(islice(ids, IDS_PER_QUERY)):
+            external = [External("wanted", _ASKED, some)]
+            on_time: dict[PaneKey, set[int]] = {}
+            for partition, start, some_ids in self._session.stream(
+                "pane_ids", _SELECT_ON_TIME, {"topic": topic}, external
+            ):
+                on_time.setdefault((partition, start * 1000), set()).update(some_ids)
+            late = self._first_positions(_SELECT_FIRST, topic, external)
+            for key in on_time.keys() | late.keys():
+                before = found.get(key, PaneIds())
+                merged = sorted(on_time.get(key, set()).union(before.on_time))
+                found[key] = PaneIds(array("Q", merged), before.late | late.get(key, {}))
         return found
 
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
@@ -214,9 +249,11 @@ class ClickHouseSink:
             found[key] = array("Q", sorted({*found[key], *ids})) if key in found else ids
         return found
 
-    def _first_positions(self, topic: str, wanted: Sequence[External]) -> dict[PaneKey, dict[int, Position]]:
+    def _first_positions(
+        self, sql: str, topic: str, wanted: Sequence[External]
+    ) -> dict[PaneKey, dict[int, Position]]:
         found: dict[PaneKey, dict[int, Position]] = {}
-        rows = self._session.stream("late_events", _SELECT_LATE, {"topic": topic}, wanted)
+        rows = self._session.stream("late_events", sql, {"topic": topic}, wanted)
         for partition, start, late_id, first in rows:
             epoch, offset, index = first
             found.setdefault((partition, start * 1000), {})[late_id] = (version_of(epoch, offset), index)

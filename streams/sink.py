@@ -42,7 +42,15 @@ class Sink(Protocol):
         """The newest progress of each partition that has one."""
 
     def pane_ids(self, topic: str, wanted: Mapping[int, Collection[int]]) -> dict[tuple[int, int], PaneIds]:
-        """Known ids by (partition, window_start_ms) of the panes wanted by partition; absent: none known."""
+        """Known ids by (partition, window_start_ms) of the panes wanted by partition; absent: none known.
+
+        As many as there are: a worker asks `known_ids` instead.
+        """
+
+    def known_ids(
+        self, topic: str, asked: Mapping[tuple[int, int], Collection[int]]
+    ) -> dict[tuple[int, int], PaneIds]:
+        """Of the ids asked for by (partition, window_start_ms) those that are known; absent: none known."""
 
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write window rows, and the late events' own rows, to the stream's table."""

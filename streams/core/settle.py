@@ -1,16 +1,17 @@
 """Late events, told apart from their duplicates.
 
-A late event's pane is closed, its ids are no longer in memory. Before a flush, the ids of the panes
-concerned are looked up together; what they hold is a duplicate. An id that was first met late is known
-by its position: only a later position is a duplicate, so that a replay of the first one is not.
+A late event's pane is closed, its ids are no longer in memory. Those of panes that this worker has closed
+itself are remembered for a while; before a flush, the ids that came late to any other pane are looked up
+together. What is found is a duplicate. An id that was first met late is known by its position: only a later
+position is a duplicate, so that a replay of the first one is not.
 """
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from streams.core.values import Changes, ClosedPane, LateEvent, PaneIds, version_of
+from streams.core.values import Changes, LateEvent, PaneIds, version_of
 
 # 8 bytes each: what all partitions of a worker may remember, and one of them at most
 CACHED_IDS, CACHED_BY_ONE = 4_000_000, 1_000_000
@@ -29,19 +30,24 @@ class Settler:
         self.capacity = capacity
         self._duplicates = 0
 
-    def wanted(self, changes: Changes) -> set[int]:
-        """The panes (window_start_ms) whose ids have to be fetched before `settle`."""
-        return {late.window_start_ms for late in changes.late} - self._cache.keys() - _starts(changes.closed)
+    def asked(self, changes: Changes) -> dict[int, set[int]]:
+        """The ids that have to be looked up before `settle`, by their panes (window_start_ms)."""
+        asked = dict[int, set[int]]()
+        known = self._cache.keys() | {pane.window_start_ms for pane in changes.closed}
+        for late in changes.late:
+            if late.window_start_ms not in known:
+                asked.setdefault(late.window_start_ms, set()).add(late.id)
+        return asked
 
-    def settle(self, changes: Changes, fetched: Mapping[int, PaneIds]) -> Changes:
+    def settle(self, changes: Changes, found: Mapping[int, PaneIds]) -> Changes:
         """The changes without the duplicates among their late events; call once for each capture, in order.
 
-        A pane that is wanted but not in `fetched` has no known ids.
+        `found` has what is known of the ids that were asked for; of a pane that is not in it none is known.
         """
         for pane in changes.closed:
             self._remember(pane.window_start_ms, PaneIds(on_time=pane.ids))
-        epoch = changes.progress.epoch
-        new = [event for event in changes.late if self._is_new(event, epoch, fetched)]
+        epoch, looked_up = changes.progress.epoch, dict[int, PaneIds]()
+        new = [event for event in changes.late if self._is_new(event, epoch, found, looked_up)]
         self._duplicates += len(changes.late) - len(new)
         self._shrink()
         progress = changes.progress
@@ -52,20 +58,24 @@ class Settler:
         )
         return replace(changes, late=new, progress=counted)
 
-    def _is_new(self, event: LateEvent, epoch: int, fetched: Mapping[int, PaneIds]) -> bool:
+    def _is_new(
+        self, event: LateEvent, epoch: int, found: Mapping[int, PaneIds], looked_up: dict[int, PaneIds]
+    ) -> bool:
+        """`looked_up` are the panes of `found` with what this capture adds to them."""
         start_ms = event.window_start_ms
-        known = self._cache.get(start_ms)
-        if known is None:
-            known = fetched.get(start_ms, PaneIds())
-            self._remember(start_ms, known)
-        self._cache.move_to_end(start_ms)
+        cached = known = self._cache.get(start_ms)
+        if known is not None:
+            self._cache.move_to_end(start_ms)
+        elif (known := looked_up.get(start_ms)) is None:
+            ids = found.get(start_ms, PaneIds())
+            known = looked_up[start_ms] = PaneIds(ids.on_time, dict(ids.late))
         if _holds(known.on_time, event.id):
             return False
         offset, index = event.position
         place = version_of(epoch, offset), index
         if event.id not in known.late:
             known.late[event.id] = place
-            self._cached += LATE_WEIGHT
+            self._cached += LATE_WEIGHT if cached is not None else 0
         return place <= known.late[event.id]
 
     def _remember(self, start_ms: int, known: PaneIds) -> None:
@@ -81,10 +91,6 @@ class Settler:
 
 def _weight(known: PaneIds) -> int:
     return PANE_WEIGHT + len(known.on_time) + LATE_WEIGHT * len(known.late)
-
-
-def _starts(closed: Iterable[ClosedPane]) -> set[int]:
-    return {pane.window_start_ms for pane in closed}
 
 
 def _holds(ids: Sequence[int], wanted: int) -> bool:

@@ -74,6 +74,10 @@ def test_both_sinks_tell_the_same(sink: tuple[Server, ClickHouseSink], written: 
     wanted = {p: [(T0_S + 60 * pane) * 1000 for pane in PANES] for p in PARTITIONS}
     assert engine.progress(name, PARTITIONS) == memory.progress(name, PARTITIONS)
     assert engine.pane_ids(name, wanted) == memory.pane_ids(name, wanted)
+    some = {
+        (p, start_ms): [1, 2, 5, 7, 2**64 - 1] for p, starts in wanted.items() for start_ms in starts[::2]
+    }
+    assert engine.known_ids(name, some) == memory.known_ids(name, some)
     sums = "SELECT toUnixTimestamp(window_start), events, objects, late_events FROM camera_minute"
     assert ask(server, f"{sums} WHERE camera_id = '{name}' ORDER BY window_start") == totals(memory)
 

@@ -255,6 +255,41 @@ def test_thousands_of_panes_in_one_lookup(store: Store) -> None:
     assert {key[0] for key in found} == {2}
 
 
+def test_a_lookup_of_ids_brings_those_alone(store: Store) -> None:
+    """Of panes full of ids, what was asked for: on time in any epoch, or late, each with its first place."""
+    rng = random.Random(3)
+    full = sorted({*(rng.getrandbits(64) for _ in range(100_000)), 1, LARGEST_ID})
+    for epoch, ids in ((0, full), (1, [5, 8])):
+        pane = ClosedPane(T0_MS, array("Q", ids))
+        store.sink.put_ids(CAMERA, [changes(CAMERA, epoch=epoch, closed=[pane])])
+    events = [late(6, offset=9), late(7, offset=2), late(8, 60, offset=3)]
+    store.sink.put_late(CAMERA, [changes(CAMERA, late=events)])
+    asked = {
+        (0, T0_MS): [1, 5, 6, LARGEST_ID],
+        (0, T0_MS + 60_000): [1, 8],
+        (0, T0_MS - 60_000): [1],
+        (1, T0_MS): [1],
+    }
+    assert store.sink.known_ids(TOPIC, asked) == {
+        (0, T0_MS): PaneIds(array("Q", [1, 5, LARGEST_ID]), {6: (9, 0)}),
+        (0, T0_MS + 60_000): PaneIds(array("Q"), {8: (3, 0)}),
+    }
+    assert store.sink.known_ids(TOPIC, {}) == {}
+
+
+def test_more_ids_than_one_question_holds(store: Store) -> None:
+    """A flush of late events may ask for tens of thousands, of one pane or of many."""
+    panes = [
+        ClosedPane(T0_MS + n * 60_000, array("Q", range(10, 60_000 if n == 0 else 40))) for n in range(400)
+    ]
+    store.sink.put_ids(CAMERA, [changes(CAMERA, 2, closed=panes)])
+    asked = {(2, p.window_start_ms): range(50_000 if p is panes[0] else 20) for p in panes}
+    found = store.sink.known_ids(TOPIC, asked)
+    assert {key[1]: list(known.on_time) for key, known in found.items()} == {
+        p.window_start_ms: list(range(10, 50_000 if p is panes[0] else 20)) for p in panes
+    }
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_of_one_late_id_the_lowest_position_stays(store: Store, order: tuple[int, ...]) -> None:
     """Whatever is written later, a late id is known by where it stood first: by offset, then by index."""

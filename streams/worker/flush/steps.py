@@ -13,16 +13,16 @@ from streams.spec import StreamSpec
 
 
 def settle(sink: Sink, captured: Sequence[tuple[Settler, Changes]]) -> list[Changes]:
-    """The captured changes of one stream without late duplicates; their panes' ids are fetched together.
+    """The captured changes of one stream without late duplicates; their ids are looked up together.
 
     Raises SinkUnavailable before anything has changed: the call may be made again.
     """
-    wanted = {
-        changes.progress.partition: panes
+    asked = {
+        (changes.progress.partition, start_ms): ids
         for settler, changes in captured
-        if (panes := settler.wanted(changes))
+        for start_ms, ids in settler.asked(changes).items()
     }
-    known = sink.pane_ids(captured[0][1].progress.topic, wanted) if wanted else {}
+    known = sink.known_ids(captured[0][1].progress.topic, asked) if asked else {}
     settled = []
     for settler, changes in captured:
         partition = changes.progress.partition

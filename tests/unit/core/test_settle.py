@@ -36,7 +36,8 @@ def test_a_late_event_sent_twice_is_counted_once() -> None:
     """The second late arrival is a duplicate of the first, in the same capture or a later one."""
     settler = Settler()
     first = settler.settle(changes(late(1, 10), late(1, 11)), {})
-    second = settler.settle(changes(late(1, 12), seen=3), {})
+    # by now it is stored
+    second = settler.settle(changes(late(1, 12), seen=3), {PANE: PaneIds(late={1: (10, 0)})})
     assert (ids(first), ids(second)) == ([1], [])
     assert (second.progress.late, second.progress.duplicates) == (1, 2)
 
@@ -53,18 +54,34 @@ def test_panes_just_closed_need_no_lookup() -> None:
     settler = Settler()
     closed = ClosedPane(PANE, array("Q", [1]))
     capture = changes(late(1, 10), late(2, 11), late(3, 12, pane=2 * PANE), closed=(closed,))
-    assert settler.wanted(capture) == {2 * PANE}
+    assert settler.asked(capture) == {2 * PANE: {3}}
     assert ids(settler.settle(capture, {})) == [2, 3]
-    assert settler.wanted(changes(late(4, 13))) == set()
+    assert settler.asked(changes(late(4, 13))) == {}
 
 
 def test_a_small_cache_asks_again() -> None:
     """What is forgotten is looked up again, so memory is bounded and the answer stays the same."""
     settler = Settler(capacity=1)
-    settler.settle(changes(late(1, 10)), {})
+    settler.settle(changes(late(1, 10), closed=(ClosedPane(PANE, array("Q", [2])),)), {})
     again = changes(late(1, 11), seen=2)
-    assert settler.wanted(again) == {PANE}
+    assert settler.asked(again) == {PANE: {1}}
     assert ids(settler.settle(again, {PANE: PaneIds(late={1: (10, 0)})})) == []
+
+
+def test_only_ids_that_came_late_are_asked_for() -> None:
+    """However many panes and partitions they are of, and however many ids those hold."""
+    events = [late(n % 7, n, pane=PANE * (n % 100)) for n in range(1000)]
+    asked = Settler().asked(changes(*events))
+    assert asked == {PANE * pane: {n % 7 for n in range(pane, 1000, 100)} for pane in range(100)}
+
+
+def test_what_was_looked_up_is_not_kept() -> None:
+    """It holds no more than what was asked for, so it is no answer to the next question."""
+    settler = Settler()
+    found = {PANE: PaneIds(on_time=array("Q", [1]))}
+    assert ids(settler.settle(changes(late(1, 10), late(2, 11)), found)) == [2]
+    assert found == {PANE: PaneIds(on_time=array("Q", [1]))}
+    assert settler.asked(changes(late(1, 12))) == {PANE: {1}}
 
 
 def test_a_late_event_of_a_recreated_topic_is_a_duplicate_at_a_lower_offset() -> None:
