@@ -59,12 +59,10 @@ _SELECT_LATE = """
 # only what is asked for comes back: panes of a busy week hold more ids than a worker has memory
 _ASKED = [*_WANTED, ("id", "UInt64")]
 _SELECT_ON_TIME = """
-    SELECT partition, toUnixTimestamp(window_start), arrayIntersect(ids, asked)
-    FROM pane_ids
-    INNER JOIN
-        (SELECT partition, window_start, groupArray(id) AS asked FROM wanted GROUP BY partition, window_start) AS w
-    USING (partition, window_start)
+    SELECT DISTINCT partition, toUnixTimestamp(window_start), id
+    FROM pane_ids ARRAY JOIN ids AS id
     WHERE topic = %(topic)s AND (partition, window_start) IN (SELECT partition, window_start FROM wanted)
+        AND (partition, window_start, id) IN wanted
 """
 _SELECT_FIRST = """
     SELECT partition, toUnixTimestamp(window_start), id, min((epoch, offset, `index`)) AS first
@@ -106,10 +104,9 @@ class ClickHouseSink:
         while some := list(islice(ids, IDS_PER_QUERY)):
             external = [External("wanted", _ASKED, some)]
             on_time: dict[PaneKey, set[int]] = {}
-            for partition, start, some_ids in self._session.stream(
-                "pane_ids", _SELECT_ON_TIME, {"topic": topic}, external
-            ):
-                on_time.setdefault((partition, start * 1000), set()).update(some_ids)
+            rows = self._session.stream("pane_ids", _SELECT_ON_TIME, {"topic": topic}, external)
+            for partition, start, each in rows:
+                on_time.setdefault((partition, start * 1000), set()).add(each)
             late = self._first_positions(_SELECT_FIRST, topic, external)
             for key in on_time.keys() | late.keys():
                 before = found.get(key, PaneIds())
