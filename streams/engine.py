@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.fields import field_rules
-from streams.core.partition import PartitionState
+from streams.core.fold import Fold
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.native.build import NotBuiltError, find
 from streams.native.checks import Unsupported, check
+from streams.native.fold import CompiledFold
 from streams.native.layout import LayoutError
 from streams.native.library import Library
-from streams.native.state import NativePartitionState
 from streams.spec import StreamSpec
 
 
@@ -26,16 +27,16 @@ class WrongLibraryError(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Makes the states of partitions. Topics in `compiled` are folded by fold.c, all others in Python."""
+    """Makes the folds of partitions. Topics in `compiled` are folded by fold.c, all others in Python."""
 
     library: Library | None = None
     compiled: frozenset[str] = field(default_factory=frozenset)
 
-    def new_state(self, spec: StreamSpec, rules: Rules, progress: Progress) -> PartitionState:
-        """The state of a partition of the stream, from this progress on."""
+    def new_fold(self, spec: StreamSpec, rules: Rules, progress: Progress) -> Fold:
+        """The fold of a partition of the stream, from this progress on."""
         if self.library is None or spec.topic not in self.compiled:
-            return PartitionState(spec, rules, progress)
-        return NativePartitionState(spec, rules, progress, self.library)
+            return PlainFold(spec, rules, progress)
+        return CompiledFold(spec, rules, progress, self.library)
 
 
 PLAIN = Engine()

@@ -1,8 +1,10 @@
 """A message that needs a closer look: where it stands, and its bytes, taken apart at most once."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 
-from schemas.codec import raw_events
+from schemas.codec import Bundle, Refusal, raw_events
+from schemas.event import Event
 
 
 class Message:
@@ -22,3 +24,9 @@ class Message:
         if self._elements is None:
             self._elements = raw_events(self.value or b"")
         return self._elements[index]
+
+
+def in_order(bundle: Bundle[Event]) -> list[tuple[int, Event | Refusal]]:
+    """What is in a bundle by index, events and refusals."""
+    refused: list[tuple[int, Event | Refusal]] = [(refusal.index, refusal) for refusal in bundle.refusals]
+    return sorted([*bundle.events, *refused], key=itemgetter(0))

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.core.breaker import Breaker
+from streams.core.fold import ENDLESS, Fold
 from streams.core.framing import CorruptBatch
-from streams.core.partition import ENDLESS, PartitionState
 from streams.core.refusals import Refused
 from streams.core.rules import Rules
 from streams.core.settle import CACHED_BY_ONE, CACHED_IDS, Settler
@@ -22,10 +22,10 @@ from streams.worker.values import Fetched, Partition
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A partition's state, and the settler that its captured changes pass in order."""
+    """A partition's fold, and the settler that its captured changes pass in order."""
 
     spec: StreamSpec
-    state: PartitionState
+    fold: Fold
     settler: Settler
 
 
@@ -85,7 +85,7 @@ class Partitions:
     @property
     def folded(self) -> int:
         """Events folded, as the held partitions' progress counts them."""
-        return sum(held.state.folded for held in self._held.values())
+        return sum(held.fold.folded for held in self._held.values())
 
     def empty(self, partition: Partition) -> Progress:
         """The progress of a partition of which nothing is stored."""
@@ -114,8 +114,8 @@ class Partitions:
     def add(self, progress: Progress) -> None:
         """Take a partition on, from this progress."""
         spec = self._specs[progress.topic]
-        state = self.engine.new_state(spec, self._rules, progress)
-        self._held[progress.topic, progress.partition] = Held(spec, state, Settler())
+        fold = self.engine.new_fold(spec, self._rules, progress)
+        self._held[progress.topic, progress.partition] = Held(spec, fold, Settler())
         self._share()
         if known := self._breakers.get(progress.topic):
             self.skip(progress.topic, known)
@@ -125,11 +125,11 @@ class Partitions:
         self._breakers[topic] = breaker
         for (of, number), held in self._held.items():
             if of == topic:
-                held.state.refusals.note_below = breaker.note_below(number, held.state.progress.epoch)
+                held.fold.refusals.note_below = breaker.note_below(number, held.fold.progress.epoch)
 
     def positions(self) -> Mapping[Partition, int]:
         """The next offset that each state expects."""
-        return {partition: held.state.position for partition, held in self._held.items()}
+        return {partition: held.fold.position for partition, held in self._held.items()}
 
     def fold(self, partition: Partition, fetched: Fetched, room: int = ENDLESS) -> bool:
         """Fold a batch; False when batches before it are missing. A partition not held is ignored.
@@ -139,13 +139,13 @@ class Partitions:
         held = self._held.get(partition)
         if held is None:
             return True
-        if fetched.start > held.state.position:
+        if fetched.start > held.fold.position:
             return False
         topic, number = partition
         try:
             # not before its turn, so that no two unpacked batches are there at once
             batch = opened(fetched.batch, self._unpack_bytes, self._rules.limits.letter_bytes)
-            held.state.fold(batch, room)
+            held.fold.fold(batch, room)
         except CorruptBatch as error:
             raise FoldFailed(f"{topic}[{number}]: {error}. Nothing from there on was flushed") from error
         except Exception as error:
@@ -159,20 +159,17 @@ class Partitions:
     def is_left(self, partition: Partition, fetched: Fetched) -> bool:
         """Whether a part of a batch waits for room."""
         held = self._held.get(partition)
-        return held is not None and fetched.start <= held.state.position < fetched.batch.next_offset
+        return held is not None and fetched.start <= held.fold.position < fetched.batch.next_offset
 
     def events(self, partition: Partition) -> int:
         """Events read since the partition's beginning."""
         held = self._held.get(partition)
-        if held is None:
-            return 0
-        state = held.state
-        return state.folded + state.duplicates + state.late + state.dead
+        return held.fold.events if held else 0
 
     def refused(self, partition: Partition) -> Refused | None:
         """What of a partition was refused since it was last asked; None when nothing was."""
         held = self._held.get(partition)
-        return held.state.refusals.since() if held else None
+        return held.fold.refusals.since() if held else None
 
     def weigh(self, partition: Partition, *, windows: bool = True) -> None:
         """Take note of what a partition has waiting, and of what its open windows hold, which is not free."""
@@ -180,19 +177,19 @@ class Partitions:
         if held is not None:
             self._pending[partition] = _waiting(held)
             if windows:
-                self._open[partition] = held.state.open_bytes
+                self._open[partition] = held.fold.open_bytes
 
     def capture(self) -> list[Captured]:
         """All that waits in all partitions, each together with its position."""
         captured = []
         for partition, held in self._held.items():
-            changes = held.state.capture()
+            changes = held.fold.capture()
             if changes is not None:
                 captured.append(Captured(held.spec, held.settler, changes))
-            self._pending[partition], self._open[partition] = _waiting(held), held.state.open_bytes
+            self._pending[partition], self._open[partition] = _waiting(held), held.fold.open_bytes
         return captured
 
 
 def _waiting(held: Held) -> int:
     # nothing is captured of a partition that is still replaying, so waiting for it would never end
-    return 0 if held.state.replaying else held.state.pending
+    return 0 if held.fold.replaying else held.fold.pending

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from streams.core.values import CompressedBatch, PackedBatches, RecordBatch, Unread
+from streams.core.values import CompressedBatch, PackedBatches, Unread
 
 Partition = tuple[str, int]
 
@@ -22,7 +22,7 @@ class LogBounds:
     topic_id: str = ""
 
 
-Batch = RecordBatch | PackedBatches | CompressedBatch | Unread
+Batch = PackedBatches | CompressedBatch | Unread
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 
 from infra.settings.environment import load_settings
-from streams.core.records import pack
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import Progress
 from streams.engine import choose_engine
 from tests.bench.environment import ROOT
 from tests.bench.load import T0_MS, Load, message, readings
 from tests.bench.songlo import spec_for
+from tests.support.events import packed
 
 EVENTS, SECONDS = 50_000, 3.0
 BATCH = 500
@@ -52,15 +52,14 @@ def main() -> None:
     spec, settings = spec_for("bench"), load_settings(os.environ)
     engine, _ = choose_engine(settings.fold, settings.library_folder, [spec])
     values = [message(n, reading) for n, reading in enumerate(readings(Load(EVENTS)))]
-    lists = [
-        RecordBatch(n, n + BATCH, T0_MS + 3_600_000, values[n : n + BATCH]) for n in range(0, EVENTS, BATCH)
+    batches = [
+        packed(n, n + BATCH, T0_MS + 3_600_000, values[n : n + BATCH]) for n in range(0, EVENTS, BATCH)
     ]
-    batches = [*map(pack, lists)] if engine.compiled else lists
     print("ready", flush=True)
     sys.stdin.readline()
     began, folded = time.monotonic(), 0
     while (took := time.monotonic() - began) < SECONDS:
-        state = engine.new_state(spec, Rules(), Progress(spec.name, spec.topic, 0))
+        state = engine.new_fold(spec, Rules(), Progress(spec.name, spec.topic, 0))
         for batch in batches:
             state.fold(batch)
         state.capture()

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from infra.settings.environment import load_settings
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import PackedBatches, Progress
 from streams.engine import choose_engine
 from tests.bench.environment import ROOT
 from tests.bench.load import T0_MS, Load, message, readings
 from tests.bench.songlo import spec_for
+from tests.support.events import packed
 
 MANY = 200_000
 BATCH = 1000
@@ -38,7 +39,7 @@ def _grow(what: str, number: int) -> int:
     spec = replace(spec_for("bench"), dedupe=what == "ids")
     settings = load_settings(os.environ)
     engine, _ = choose_engine(settings.fold, settings.library_folder, [spec])
-    state = engine.new_state(spec, Rules(), Progress(spec.name, spec.topic, 0))
+    state = engine.new_fold(spec, Rules(), Progress(spec.name, spec.topic, 0))
     # a first batch, so that what is made once is not counted
     state.fold(_batch(0, 1, what))
     before = _resident_bytes()
@@ -48,13 +49,13 @@ def _grow(what: str, number: int) -> int:
     return (_resident_bytes() - before) // number
 
 
-def _batch(first: int, number: int, what: str) -> RecordBatch:
+def _batch(first: int, number: int, what: str) -> PackedBatches:
     reading = next(iter(readings(Load(1))))
     values = [
         message(n, (n if what == "rows" else 0, T0_MS + 1000, reading[2], reading[3]))
         for n in range(first, first + number)
     ]
-    return RecordBatch(first, first + number, T0_MS + 3_600_000, values)
+    return packed(first, first + number, T0_MS + 3_600_000, values)
 
 
 def _resident_bytes() -> int:

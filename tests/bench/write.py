@@ -7,16 +7,17 @@ from typing import Any
 
 from infra.settings.environment import load_settings
 from sinks.store import ClickHouseSink
+from streams.core.fold import Fold
 from streams.core.pace import MONTH_S, pace, parts
-from streams.core.partition import PartitionState
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import Progress
 from streams.engine import Engine, choose_engine
 from streams.spec import StreamSpec
 from tests.bench.ground import Ground, Say
 from tests.bench.load import MINUTE_MS, T0_MS, message
 from tests.bench.processes import usage
 from tests.bench.songlo import Target, create_database, drop_database, query, spec_for
+from tests.support.events import packed
 
 TOPIC = "bench.write"
 PARTITIONS = 6
@@ -80,20 +81,18 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"most active parts       {found['most_parts']:>12} (meant: under {PARTS_BOUND})"
 
 
-def _folded(flush: int, keys: int, months: int, engine: Engine, spec: StreamSpec) -> list[PartitionState]:
+def _folded(flush: int, keys: int, months: int, engine: Engine, spec: StreamSpec) -> list[Fold]:
     """What one flush has to write: the next rows of a minute that all keys are in, an event in each."""
     states = []
     for partition in range(PARTITIONS):
         per = ROWS_PER_FLUSH // PARTITIONS
         first = flush * ROWS_PER_FLUSH + partition * per
         at = Progress(spec.name, spec.topic, partition, next_offset=first, replay_from=first)
-        state = engine.new_state(spec, Rules(disorder_ms=NEVER_LATE_MS), at)
+        state = engine.new_fold(spec, Rules(disorder_ms=NEVER_LATE_MS), at)
         for offset in range(first, first + per, BUNDLE):
             events = [_event(n, keys, months) for n in range(offset, offset + BUNDLE)]
             append_ms = T0_MS + (offset // keys + 2) * MINUTE_MS
-            state.fold(
-                RecordBatch(offset, offset + BUNDLE, append_ms, [b"[%b]" % b",".join(events)], [offset])
-            )
+            state.fold(packed(offset, offset + BUNDLE, append_ms, [b"[%b]" % b",".join(events)], [offset]))
         states.append(state)
     return states
 

@@ -16,7 +16,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from sinks.memory import MemorySink
-from streams.core.values import RecordBatch
 from streams.registry import load_streams
 from streams.worker.app import SongloApp, build_app
 from streams.worker.client.consumer import Consumer, Listener, Thread, Transport
@@ -25,6 +24,7 @@ from streams.worker.config import WorkerConfig
 from streams.worker.failpoints import pass_by
 from streams.worker.runtime import Runtime
 from streams.worker.values import Fetched
+from tests.support.events import packed
 
 
 def fingerprint(part: Any) -> str:
@@ -117,7 +117,7 @@ def test_every_stream_has_an_agent_without_acknowledgements() -> None:
 
 def test_a_poll_has_what_faust_copies_into_its_message() -> None:
     """Consumer._to_message reads these attributes of a record."""
-    poll = Poll(TP("camera.events", 2), [Fetched(5, RecordBatch(5, 9, 0, [b"{}"]))])
+    poll = Poll(TP("camera.events", 2), [Fetched(5, packed(5, 9, 0, [b"{}"]))])
     names = (
         "topic partition offset timestamp timestamp_type headers key value checksum serialized_key_size "
         "serialized_value_size"
@@ -128,7 +128,7 @@ def test_a_poll_has_what_faust_copies_into_its_message() -> None:
 
 def test_a_poll_reaches_the_agent_as_it_is() -> None:
     """Through the scheduler, Faust's message, the schema and the event."""
-    fetched = [Fetched(0, RecordBatch(0, 2, 0, [b"not json", None]))]
+    fetched = [Fetched(0, packed(0, 2, 0, [b"not json", None]))]
 
     async def decoded(app: SongloApp) -> Any:
         tp = TP("camera.events", 0)

@@ -18,7 +18,8 @@ from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.core.packed import BY_WIDTH, Layout, Packed
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
+from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import Changes, Progress, RecordBatch, Row, Rows
 from streams.registry import load_streams
@@ -181,11 +182,11 @@ def test_what_the_two_engines_fold(server: Server, blocks: list[int], name: str)
         for n, example in enumerate(valid * 40)
     ]
     flushes: list[list[Changes]] = []
-    for new in (PartitionState, native):
+    for new in (PlainFold, native):
         flush = []
         for partition in range(3):
             state = new(spec, Rules(), Progress(spec.name, spec.topic, partition, epoch=partition))
-            state.fold(RecordBatch(0, len(values), T0_S * 1000 + 10**6, values))
+            state.fold(pack(RecordBatch(0, len(values), T0_S * 1000 + 10**6, values)))
             changes = state.capture()
             assert changes
             flush.append(changes)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
+from streams.core.fold import ENDLESS
 from streams.core.limits import Limits
-from streams.core.partition import ENDLESS
 from streams.core.rules import Rules
 from streams.core.values import OFFSET_BITS
 from streams.registry import load_streams

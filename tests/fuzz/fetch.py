@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiokafka.errors import CorruptRecordException
 
-from streams.core.values import PackedBatches, RecordBatch, Unread
+from streams.core.values import PackedBatches, Unread
 from streams.native.library import Library
 from streams.worker.client.decompress import opened
 from streams.worker.client.legacy import LegacyBatch
@@ -18,7 +18,7 @@ MOST_BYTES, LETTER_BYTES = 4096, 100
 SPARE = 62
 
 
-def fetched(data: bytes) -> Iterator[RecordBatch | PackedBatches | Unread]:
+def fetched(data: bytes) -> Iterator[PackedBatches | Unread]:
     """What the delivery hands to a fold, batch by batch, up to the first that is refused."""
     records = WholeRecords(data)
     while records.has_next():

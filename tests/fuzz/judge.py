@@ -13,12 +13,11 @@ from zlib import crc32
 
 from streams.core import partition
 from streams.core.framing import CorruptBatch
-from streams.core.partition import PartitionState
-from streams.core.records import pack
-from streams.core.values import Changes, PackedBatches, Progress, RecordBatch, Rows, Unread
+from streams.core.plain import PlainFold
+from streams.core.values import Changes, PackedBatches, Progress, Rows, Unread
 from streams.native import state
+from streams.native.fold import CompiledFold
 from streams.native.library import Library
-from streams.native.state import NativePartitionState
 from streams.native.tables import StreamTable, stream_table
 from tests.fuzz.cases import Case
 from tests.fuzz.fetch import fetched, run_by_python, run_of
@@ -29,10 +28,7 @@ T = TypeVar("T")
 SEED = 0x5EED_0F_5047_1001
 # at most that part of what is held
 LINES = 10
-STANDING = (
-    "position", "replaying", "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates", "late",
-    "dead",
-)  # fmt: skip
+STANDING = ("position", "replaying", "progress", "events", "open_panes")
 # elsewhere the compiled fold computes no checksums
 CHECKS = platform.machine() == "x86_64"
 _standing = attrgetter(*STANDING)
@@ -104,8 +100,8 @@ class _Pair:
 
     def _start(self, progress: Progress) -> None:
         case = self._case
-        self._plain = PartitionState(case.spec, case.rules, progress)
-        self._compiled = NativePartitionState(case.spec, case.rules, progress, self._library)
+        self._plain = PlainFold(case.spec, case.rules, progress)
+        self._compiled = CompiledFold(case.spec, case.rules, progress, self._library)
         self._progress = progress
 
     def run(self) -> set[int]:
@@ -139,7 +135,7 @@ class _Pair:
             return self._fold(batches)
         for each in fetched(batches.data):
             self._meet(type(each).__name__, 0)
-            if not self._fold(pack(each) if isinstance(each, RecordBatch) else each):
+            if not self._fold(each):
                 return False
         return True
 
@@ -218,7 +214,7 @@ def _shape_of(field: str, reason: str) -> str:
     return f"{field} {_shape('', reason)}"
 
 
-def _answer(fold: PartitionState, batches: PackedBatches | Unread, room: int) -> str:
+def _answer(fold: PlainFold, batches: PackedBatches | Unread, room: int) -> str:
     """Fold all of them, in as many calls as there is room for in each."""
     try:
         fold.fold(batches, room)

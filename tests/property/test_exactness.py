@@ -14,7 +14,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
 from sinks.memory import MemorySink
 from streams.catalog.camera import SPEC
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
+from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import Changes, Progress, RecordBatch
@@ -30,7 +31,7 @@ ORIGIN = Progress(SPEC.name, SPEC.topic, 0)
 class Worker:
     """One worker of the partition: folds the log from its own position, and flushes a step at a time."""
 
-    def __init__(self, sink: MemorySink, progress: Progress, new_state: NewState = PartitionState) -> None:
+    def __init__(self, sink: MemorySink, progress: Progress, new_state: NewState = PlainFold) -> None:
         self.sink = sink
         self.state = new_state(SPEC, RULES, progress)
         # a cache of a few panes, so that both the cache and the look-up are met
@@ -40,7 +41,7 @@ class Worker:
     def fold(self, log: list[RecordBatch], most: int) -> None:
         """Fold up to so many batches."""
         for b in [b for b in log if b.next_offset > self.state.position][:most]:
-            self.state.fold(b)
+            self.state.fold(pack(b))
 
     def step(self) -> bool:
         """One step of the flush under way, or the first of a new one; whether there was anything to do."""

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from schemas.fields import FieldRule, Kind, field_rules
 from schemas.jsonschema import examples
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
-from streams.native.state import NativePartitionState
+from streams.core.values import PackedBatches, Progress
+from streams.native.fold import CompiledFold
 from streams.registry import load_streams
 from streams.spec import StreamSpec
 from tests.support.engines import native
-from tests.support.events import T0_MS
+from tests.support.events import T0_MS, packed
 from tests.support.odd import PARKING
 
 RULES = Rules(pane_ms=60_000, disorder_ms=90_000, skew_ms=30_000)
@@ -167,9 +167,9 @@ def messages(draw: st.DrawFn, spec: StreamSpec, around_s: int) -> bytes | None:
 
 
 @st.composite
-def logs(draw: st.DrawFn, spec: StreamSpec) -> list[RecordBatch]:
+def logs(draw: st.DrawFn, spec: StreamSpec) -> list[PackedBatches]:
     """A partition's log: batches whose append times go on, with gaps in their offsets."""
-    log: list[RecordBatch] = []
+    log: list[PackedBatches] = []
     position, now_s = draw(st.integers(0, 3)), 0
     for step in draw(st.lists(st.integers(0, 120), min_size=1, max_size=8)):
         now_s += step
@@ -177,19 +177,18 @@ def logs(draw: st.DrawFn, spec: StreamSpec) -> list[RecordBatch]:
         gaps = draw(st.lists(st.integers(1, 3), min_size=len(found), max_size=len(found)))
         offsets = list(accumulate(gaps, initial=position - 1))[1:]
         end = (offsets[-1] if offsets else position) + draw(st.integers(1, 3))
-        log.append(RecordBatch(position, end, T0_MS + now_s * 1000, found, offsets))
+        log.append(packed(position, end, T0_MS + now_s * 1000, found, offsets))
         position = end
     return log
 
 
-def facts(state: PartitionState) -> Mapping[str, Any]:
+def facts(state: PlainFold) -> Mapping[str, Any]:
     """What both engines must have in common at any time."""
-    rows = 0 if state.replaying else state._rows_waiting()
     return {
-        "progress": state.progress, "watermark": state.watermark_ms, "replaying": state.replaying,
-        "times": (state.max_event_ms, state.max_append_ms),
-        # rows and closed panes weigh less where they are compiled
-        "pending": 0 if state.replaying else state.pending - rows * state.row_bytes - state._kept_bytes(),
+        "progress": state.progress, "replaying": state.replaying, "position": state.position,
+        "events": state.events, "panes": state.open_panes,
+        # rows and closed panes weigh less where they are compiled, all else the same
+        "beside windows": state._ledger.bytes,
     }  # fmt: skip
 
 
@@ -201,7 +200,7 @@ def test_both_engines_agree_on_any_log(stream: str, data: st.DataObject) -> None
     spec = STREAMS[stream]
     log = data.draw(logs(spec))
     progress, rules = Progress(spec.name, spec.topic, 2, epoch=3), RULES
-    plain, compiled = PartitionState(spec, rules, progress), native(spec, rules, progress)
+    plain, compiled = PlainFold(spec, rules, progress), native(spec, rules, progress)
     for n, batch in enumerate(log):
         for state in (plain, compiled):
             state.fold(batch)
@@ -213,7 +212,7 @@ def test_both_engines_agree_on_any_log(stream: str, data: st.DataObject) -> None
             progress = plain.progress
             if data.draw(st.integers(0, 4)) == 0:
                 rules = Rules(RULES.pane_ms, data.draw(st.integers(0, 200_000)), RULES.skew_ms)
-            plain, compiled = PartitionState(spec, rules, progress), native(spec, rules, progress)
+            plain, compiled = PlainFold(spec, rules, progress), native(spec, rules, progress)
             assert facts(plain) == facts(compiled)
             for again in log[: n + 1]:
                 for state in (plain, compiled):
@@ -227,7 +226,7 @@ def test_plain_messages_are_not_handed_over(stream: str) -> None:
     """The compiled fold does fold: every valid example, and a bundle of them, goes without Python's help."""
     spec = STREAMS[stream]
     events = [orjson.dumps(e) for e in examples(spec.event).valid]
-    state: NativePartitionState = native(spec, RULES, Progress(spec.name, spec.topic, 0))
+    state: CompiledFold = native(spec, RULES, Progress(spec.name, spec.topic, 0))
     values = [*events, b"[" + b",".join(events) + b"]"]
-    state.fold(RecordBatch(0, len(values), 1_746_064_800_123 + 60_000, values))
-    assert (state.handed_over, state.folded + state.duplicates) == (0, 2 * len(events))
+    state.fold(packed(0, len(values), 1_746_064_800_123 + 60_000, values))
+    assert (state.handed_over, state.events) == (0, 2 * len(events))

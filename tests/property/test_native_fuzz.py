@@ -9,15 +9,16 @@ import pytest
 
 from schemas.jsonschema import examples
 from streams.core.framing import CorruptBatch
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.records import HEADER, pack
 from streams.core.rules import Rules
-from streams.core.values import PackedBatches, Progress, RecordBatch
+from streams.core.values import PackedBatches, Progress
+from streams.native.fold import CompiledFold
 from streams.native.library import Library
-from streams.native.state import NativePartitionState
 from streams.registry import load_streams
 from streams.spec import StreamSpec
 from tests.support.engines import library
+from tests.support.events import packed
 from tests.support.sanitizers import run_sanitized
 
 STREAMS = load_streams()
@@ -53,13 +54,13 @@ def fuzz(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
     rng, at_ms, position, direct = random.Random(seed), NOW_MS, 0, 0
     progress = Progress(spec.name, spec.topic, 0)
     plain, compiled = (
-        PartitionState(spec, RULES, progress),
-        NativePartitionState(spec, RULES, progress, fold_c),
+        PlainFold(spec, RULES, progress),
+        CompiledFold(spec, RULES, progress, fold_c),
     )
     for _ in range(rounds):
         at_ms += rng.randrange(20_000)
         values = [mutated(rng, spec, at_ms) for _ in range(rng.randrange(30))]
-        batch = RecordBatch(position, position + len(values) + 1, at_ms, values)
+        batch = packed(position, position + len(values) + 1, at_ms, values)
         position = batch.next_offset
         plain.fold(batch)
         compiled.fold(batch)
@@ -79,7 +80,7 @@ def damaged_log(rng: random.Random, spec: StreamSpec) -> tuple[bytes, int]:
         gaps = rng.choice([0, 0, 3]) or not values
         offsets = sorted(rng.sample(range(offset, offset + len(values) + gaps), len(values)))
         starts.append(len(data))
-        batch = RecordBatch(offset, offset + len(values) + gaps, NOW_MS, values, offsets)
+        batch = packed(offset, offset + len(values) + gaps, NOW_MS, values, offsets)
         data += pack(batch).data
         offset = batch.next_offset
     for _ in range(rng.randrange(1, 4)):
@@ -99,8 +100,8 @@ def fuzz_framing(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> t
         first = rng.randrange(8)
         progress = Progress(spec.name, spec.topic, 0, replay_from=first, next_offset=first + rng.randrange(8))
         states = (
-            PartitionState(spec, RULES, progress),
-            NativePartitionState(spec, RULES, progress, fold_c),
+            PlainFold(spec, RULES, progress),
+            CompiledFold(spec, RULES, progress, fold_c),
         )
         data, offset = damaged_log(rng, spec)
         fold_c.run(data, rng.randrange(len(data) + 1), rng.randrange(400), 0)
@@ -115,7 +116,7 @@ def fuzz_framing(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> t
     return corrupt, rests
 
 
-def _folded(state: PartitionState, batches: PackedBatches) -> str:
+def _folded(state: PlainFold, batches: PackedBatches) -> str:
     """What is told when the log is broken."""
     try:
         state.fold(batches)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.partition import ENDLESS, PartitionState
+from streams.core.fold import ENDLESS, Fold
 from streams.core.records import pack
 from streams.core.values import Changes, PackedBatches, Progress, RecordBatch
 from tests.property.test_native import RULES, STREAMS, logs
@@ -39,7 +39,7 @@ def test_any_room_gives_the_same(name: str, stream: str, data: st.DataObject) ->
         spec.name, spec.topic, 2, epoch=3, next_offset=run.base_offset, replay_from=run.base_offset
     )
 
-    def fold(room: int, *, captures: bool) -> tuple[PartitionState, list[Changes], int]:
+    def fold(room: int, *, captures: bool) -> tuple[Fold, list[Changes], int]:
         state, taken, calls = engine(name)(spec, RULES, begin), list[Changes](), 0
         while state.position < run.next_offset:
             before = state.position

@@ -7,12 +7,12 @@ from typing import Protocol
 import pytest
 
 from infra.settings.environment import load_settings
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.native.build import NoCompilerError, build
+from streams.native.fold import CompiledFold
 from streams.native.library import Library
-from streams.native.state import NativePartitionState
 from streams.spec import StreamSpec
 
 ENGINES = ("plain", "native")
@@ -21,7 +21,7 @@ ENGINES = ("plain", "native")
 class NewState(Protocol):
     """Makes the state of a partition."""
 
-    def __call__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> PartitionState:
+    def __call__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> PlainFold:
         """A state that expects the log from `progress.replay_from` on."""
 
 
@@ -38,9 +38,9 @@ def library() -> Library:
 
 def engine(name: str) -> NewState:
     """The engine of that name."""
-    return PartitionState if name == "plain" else native
+    return PlainFold if name == "plain" else native
 
 
-def native(spec: StreamSpec, rules: Rules, progress: Progress) -> NativePartitionState:
+def native(spec: StreamSpec, rules: Rules, progress: Progress) -> CompiledFold:
     """A state of the compiled engine."""
-    return NativePartitionState(spec, rules, progress, library())
+    return CompiledFold(spec, rules, progress, library())

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from streams.core.values import RecordBatch
+from streams.core.records import pack
+from streams.core.values import PackedBatches, RecordBatch
 
 # 2024-05-13T08:00:00Z, a round hour
 T0_MS = 1_715_587_200_000
@@ -26,6 +27,18 @@ def camera_event(event_id: str, at_s: float, **fields: object) -> dict[str, obje
 def message(*events: dict[str, object]) -> bytes:
     """One Kafka message: an event, or a bundle of several."""
     return orjson.dumps(events[0] if len(events) == 1 else list(events))
+
+
+def packed(
+    base_offset: int,
+    next_offset: int,
+    append_ms: int,
+    values: Sequence[bytes | None],
+    offsets: Sequence[int] | None = None,
+    keys: Sequence[bytes | None] | None = None,
+) -> PackedBatches:
+    """A record batch as it stands in a log, from what `RecordBatch` takes."""
+    return pack(RecordBatch(base_offset, next_offset, append_ms, values, offsets, keys))
 
 
 def batch(base_offset: int, append_s: float, values: Sequence[bytes | None]) -> RecordBatch:

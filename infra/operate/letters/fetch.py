@@ -11,7 +11,8 @@ from typing import Protocol
 
 from infra.kafka.access import KafkaFailureError
 from sinks.letters import NotedMessage, Place, Selection
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
+from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import Changes, DeadLetter, Progress, RecordBatch, Rows
 from streams.sink import Sink
@@ -100,7 +101,7 @@ class Fetcher:
         left = {message.place.offset: message for message in run}
         topic, partition = run[0].place.topic, run[0].place.partition
         read, size = Run(), 0
-        state = self._state(run[0])
+        fold = self._fold(run[0])
         for batch in self.log.read(topic, partition, min(left), max(left) + 1):
             for offset, value in _messages(batch):
                 message = left.get(offset)
@@ -108,27 +109,27 @@ class Fetcher:
                 if message is None or message.append_ms != batch.append_ms:
                     continue
                 read.append(left.pop(offset))
-                state.fold(RecordBatch(offset, offset + 1, batch.append_ms, [value]))
+                fold.fold(pack(RecordBatch(offset, offset + 1, batch.append_ms, [value])))
                 size += len(value or b"")
                 if size >= PORTION_BYTES:
-                    yield self._taken(state, read, report)
-                    state, read, size = self._state(message), [], 0
-        yield self._taken(state, read, report)
+                    yield self._taken(fold, read, report)
+                    fold, read, size = self._fold(message), [], 0
+        yield self._taken(fold, read, report)
         report.gone += self._events(left.values())
 
-    def _taken(self, state: PartitionState, read: Run, report: Report) -> list[DeadLetter]:
-        """What a state has refused of what is wanted of the messages read."""
+    def _taken(self, fold: PlainFold, read: Run, report: Report) -> list[DeadLetter]:
+        """What a fold has refused of what is wanted of the messages read."""
         wanted = {message.place.offset: self.wanted(message) for message in read}
-        letters, _ = state.refusals.take()
+        letters, _ = fold.refusals.take()
         found = [letter for letter in letters if letter.index in wanted[letter.offset]]
         report.accepted += self._events(read) - len(found)
         return found
 
-    def _state(self, first: NotedMessage) -> PartitionState:
+    def _fold(self, first: NotedMessage) -> PlainFold:
         """A fold that makes a letter of all that it refuses."""
         place, limits = first.place, replace(self.rules.limits, source_letters=UNLIMITED)
         progress = Progress(first.stream, place.topic, place.partition, place.epoch)
-        return PartitionState(self.specs[first.stream], replace(self.rules, limits=limits), progress)
+        return PlainFold(self.specs[first.stream], replace(self.rules, limits=limits), progress)
 
     def _store(self, first: NotedMessage, letters: Sequence[DeadLetter]) -> None:
         place, spec = first.place, self.specs[first.stream]

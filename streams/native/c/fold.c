@@ -1,5 +1,5 @@
 /*
- * The fold of one Kafka partition, compiled: the twin of streams/core/partition.py, for speed.
+ * The fold of one Kafka partition, compiled: the twin of streams/core/plain.py, for speed.
  *
  * One call folds record batches as they stand in the log: it parses the records (format v2, uncompressed),
  * scans each value's JSON, validates it, and adds the event to its row. All state of the open panes lives here: rows with

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import cramjam
 
 from streams.core.records import HEADER, framed
-from streams.core.values import CompressedBatch, PackedBatches, RecordBatch, Unread
+from streams.core.values import CompressedBatch, PackedBatches, Unread
 
 UNPACK_BYTES = 64 * 1024 * 1024
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
@@ -27,8 +27,8 @@ class Damaged(Exception):
 
 
 def opened(
-    batch: RecordBatch | PackedBatches | CompressedBatch | Unread, most: int, letter_bytes: int
-) -> RecordBatch | PackedBatches | Unread:
+    batch: PackedBatches | CompressedBatch | Unread, most: int, letter_bytes: int
+) -> PackedBatches | Unread:
     """The batch ready to be folded: a compressed one unpacked, up to `most` bytes and a bit.
 
     One that can't be unpacked is unread; of its bytes `letter_bytes` are kept.

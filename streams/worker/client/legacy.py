@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterator
 from zlib import crc32
 
-from streams.core.records import BEFORE_LENGTH
-from streams.core.values import RecordBatch, Unread
+from streams.core.records import BEFORE_LENGTH, pack
+from streams.core.values import PackedBatches, RecordBatch, Unread
 from streams.worker.client.decompress import LZ4, Damaged, decompress
 
 # offset, length, CRC, format, attributes; of format 1 a time follows; then key and value behind their sizes
@@ -42,12 +42,12 @@ class LegacyBatch:
             int.from_bytes(self._data[BEFORE_LENGTH:MAGIC_AT])
         )
 
-    def messages(self, wanted: int, unpack_bytes: int) -> Iterator[RecordBatch | Unread]:
-        """Those from the offset `wanted` on, a batch each; the last offset stands for what can't be read."""
+    def messages(self, wanted: int, unpack_bytes: int) -> Iterator[PackedBatches | Unread]:
+        """Those from the offset `wanted` on, each as a batch of format 2; the last stands for the unread."""
         try:
             for offset, append_ms, key, value in self._messages(unpack_bytes):
                 if offset >= wanted:
-                    yield RecordBatch(offset, offset + 1, append_ms, (value,), None, (key,))
+                    yield pack(RecordBatch(offset, offset + 1, append_ms, (value,), None, (key,)))
         except (Damaged, struct.error) as error:
             reason = f"offsets up to {self.base_offset} of message format {self.magic} can't be read: {error}"
             yield Unread(self.base_offset, self.next_offset, 0, reason, self._data[:KEPT_BYTES])

@@ -13,8 +13,8 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
-from streams.core.records import MAGIC
-from streams.core.values import PackedBatches, RecordBatch
+from streams.core.records import MAGIC, framed
+from streams.core.values import PackedBatches
 from streams.engine import PLAIN, Engine
 from streams.worker.client.decompress import UNPACK_BYTES
 from streams.worker.client.whole import COMPRESSION, CONTROL, TRANSACTIONAL, WholeRecords
@@ -77,7 +77,7 @@ def unpack(raw: Any, wanted: int, unpack_bytes: int, *, visible: bool = True) ->
     elif visible:
         yield raw.batch()
     else:
-        yield RecordBatch(raw.base_offset, raw.next_offset, raw.max_timestamp, (), ())
+        yield framed(raw.base_offset, raw.next_offset, raw.max_timestamp, 0, b"")
 
 
 def install(target: Any, engine: Engine = PLAIN, unpack_bytes: int = UNPACK_BYTES) -> None:

@@ -7,16 +7,17 @@ import pytest
 
 from infra.kafka.partitioner import partition_of
 from sinks.memory import MemorySink
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.settle import Settler
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import Progress
 from streams.registry import load_streams
 from streams.worker.flush.steps import settle
 from tests.chaos.log import Record
 from tests.chaos.oracle import Counts, Key, Oracle, Sums
 from tests.chaos.traffic import Message, Plan, Traffic
 from tests.chaos.verdict import differing, whole
+from tests.support.events import packed
 
 NOW_MS = 1_715_587_200_000
 PARTITIONS = 2
@@ -66,10 +67,10 @@ def folded(log: list[Record]) -> dict[tuple[str, int], Counts]:
     counts, specs = {}, {spec.topic: spec for spec in load_streams().values()}
     for place in {(r.topic, r.partition) for r in log}:
         spec = specs[place[0]]
-        state = PartitionState(spec, Rules(), Progress(spec.name, *place))
+        state = PlainFold(spec, Rules(), Progress(spec.name, *place))
         for r in log:
             if (r.topic, r.partition) == place:
-                state.fold(RecordBatch(r.offset, r.offset + 1, r.append_ms, [r.value]))
+                state.fold(packed(r.offset, r.offset + 1, r.append_ms, [r.value]))
         changes = state.capture()
         assert changes is not None
         (settled,) = settle(MemorySink(), [(Settler(), changes)])

@@ -6,7 +6,8 @@ import pytest
 
 from streams.core.framing import CorruptBatch
 from streams.core.limits import Limits
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
+from streams.core.refusals import NO_KEY
 from streams.core.rules import Rules
 from streams.core.values import Changes, PackedBatches, Progress
 from streams.registry import load_streams
@@ -35,7 +36,7 @@ def log(*batches: bytes) -> PackedBatches:
     return PackedBatches(int.from_bytes(data[:8]), end, data, 0, len(data))
 
 
-def folded(name: str, pieces: Iterable[PackedBatches], start: int = 0, stored: int = 0) -> PartitionState:
+def folded(name: str, pieces: Iterable[PackedBatches], start: int = 0, stored: int = 0) -> PlainFold:
     """A state that has folded these."""
     progress = Progress(SPEC.name, SPEC.topic, 0, replay_from=start, next_offset=stored)
     state = engine(name)(SPEC, RULES, progress)
@@ -70,7 +71,7 @@ READ_AS_KAFKA_DOES = {
 def test_numbers_are_read_as_kafka_reads_them(tricked: bytes, name: str) -> None:
     """What a broker has taken is an event like others."""
     state = folded(name, [log(batch([tricked], append_ms=APPEND_MS), ordinary(1))])
-    assert (state.folded, state.dead, state.position) == (3, 0, 3)
+    assert (state.folded, state.progress.dead, state.position) == (3, 0, 3)
 
 
 def delta(number: int | bytes, n: int = 0) -> bytes:
@@ -129,7 +130,7 @@ def test_the_rest_of_a_broken_batch_is_one_dead_letter(
         for pieces in (whole, apart):
             state = folded(name, pieces)
             # events 0 and 1 come again in the broken batch
-            assert (state.folded + state.duplicates, state.dead) == (4 + before, 1)
+            assert (state.folded + state.progress.duplicates, state.progress.dead) == (4 + before, 1)
             assert state.position == end + 2
             found.append(state.capture())
             assert letters(found[-1]) == [(2 + place, 0, raw)]
@@ -148,7 +149,7 @@ def test_offsets_that_compaction_has_left(name: str) -> None:
     """Fewer records than offsets are no fault where they ascend."""
     left = batch([delta(1), delta(4, 1), delta(9, 2)], last=9, append_ms=APPEND_MS)
     state = folded(name, [log(left)])
-    assert (state.folded, state.dead, state.position) == (3, 0, 10)
+    assert (state.folded, state.progress.dead, state.position) == (3, 0, 10)
 
 
 def broken_header(at: int, number: int, size: int) -> bytes:
@@ -185,14 +186,8 @@ def test_a_header_that_no_broker_writes_stops_loudly(broken: bytes, name: str) -
 @pytest.mark.parametrize("name", ENGINES)
 def test_keys_come_along(name: str) -> None:
     """With what is refused."""
-    seen = list[bytes | None]()
     state = folded(name, [])
-    refuse = state._refuse
-
-    def heard(refusal: object, message: object) -> None:
-        seen.append(message.key)  # type: ignore[attr-defined] # as above
-        refuse(refusal, message)  # type: ignore[arg-type] # as above
-
-    state._refuse = heard  # type: ignore[method-assign]
     state.fold(log(batch([record(b"{", 0, key=b"k"), record(b"{", 1)], append_ms=APPEND_MS)))
-    assert seen == [b"k", None]
+    refused = state.refusals.since()
+    assert refused
+    assert refused.by_key.counts == {b"k": 1, NO_KEY: 1}

@@ -14,7 +14,7 @@ from sinks.memory import MemorySink
 from sinks.memory_shadow import MemoryShadow
 from streams.catalog.camera import SPEC
 from streams.core.pane import id_hash
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rebuild import (
     Correction,
     Rebuild,
@@ -24,6 +24,7 @@ from streams.core.rebuild import (
     first_open,
     newest_closed,
 )
+from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import PaneIds, Progress, RecordBatch, Row, version_of
@@ -247,9 +248,9 @@ def fold_all(
     sink: MemorySink, spec: StreamSpec, log: Sequence[RecordBatch], progress: Progress | None = None
 ) -> Progress:
     """A worker that folds the log to its end and flushes now and then; its progress."""
-    state, settler = PartitionState(spec, RULES, progress or Progress(spec.name, spec.topic, 0)), Settler()
+    state, settler = PlainFold(spec, RULES, progress or Progress(spec.name, spec.topic, 0)), Settler()
     for n, b in enumerate(log):
-        state.fold(b)
+        state.fold(pack(b))
         if n % 3 == 0 or b is log[-1]:
             changes = state.capture()
             for _ in steps(sink, spec, settle(sink, [(settler, changes)])) if changes else ():

@@ -11,10 +11,10 @@ from streams.core.limits import Limits
 from streams.core.message import Message
 from streams.core.refusals import SOURCES, TALLIED, TOLD, Quota, Refusals, Tally, places, source_text
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch, Unread
+from streams.core.values import Progress, Unread
 from streams.registry import load_streams
 from tests.support.engines import ENGINES, engine
-from tests.support.events import T0_MS, camera_event, message
+from tests.support.events import T0_MS, camera_event, message, packed
 
 SPEC = load_streams()["camera"]
 MINUTE_MS = 60_000
@@ -75,7 +75,7 @@ def test_a_message_of_many_is_cut_within(name: str) -> None:
     bad = [{**camera_event(f"b{n}", 1), "kind": "xe"} for n in range(10)]
     bundle = message(camera_event("a", 1), *bad, camera_event("z", 2))
     state = engine(name)(SPEC, Rules(limits=Limits(source_letters=3)), Progress("camera", SPEC.topic, 0))
-    state.fold(RecordBatch(5, 6, T0_MS + 5_000, [bundle], None, [b"gw"]))
+    state.fold(packed(5, 6, T0_MS + 5_000, [bundle], None, [b"gw"]))
     changes = state.capture()
     assert changes is not None
     assert [(d.offset, d.index) for d in changes.dead] == [(5, 1), (5, 2), (5, 3)]
@@ -114,9 +114,9 @@ def test_what_is_replayed_is_not_refused_again(name: str) -> None:
     rules = Rules(limits=Limits(source_letters=1))
     stored = Progress("camera", SPEC.topic, 0, next_offset=2, replay_from=0, dead=2)
     state = engine(name)(SPEC, rules, stored)
-    state.fold(RecordBatch(0, 2, T0_MS, [b"{", b"{"]))
+    state.fold(packed(0, 2, T0_MS, [b"{", b"{"]))
     assert state.refusals.since() is None
-    state.fold(RecordBatch(2, 4, T0_MS, [b"{", b"{"]))
+    state.fold(packed(2, 4, T0_MS, [b"{", b"{"]))
     changes = state.capture()
     assert changes is not None
     assert ([d.offset for d in changes.dead], [*places(changes.noted)]) == ([2], [(3, 0)])

@@ -16,7 +16,7 @@ from streams.core.values import Progress
 from streams.engine import PLAIN, EngineError, choose_engine
 from streams.native.build import build, library_path
 from streams.native.checks import Unsupported
-from streams.native.state import NativePartitionState
+from streams.native.fold import CompiledFold
 from streams.native.tables import stream_table
 from streams.registry import load_streams
 from streams.spec import Count, Distribution, Has, Is, StreamSpec, Sum, Thousandths
@@ -107,8 +107,8 @@ def test_streams_that_tables_can_t_say_stay_in_python(tmp_path: Path) -> None:
     engine, sentence = choose_engine("auto", tmp_path, [*STREAMS, checked])
     assert engine.compiled == {spec.topic for spec in STREAMS}
     assert "CheckedCamera has a check of its own" in sentence
-    assert isinstance(engine.new_state(SPEC, Rules(), ORIGIN), NativePartitionState)
-    assert not isinstance(engine.new_state(checked, Rules(), ORIGIN), NativePartitionState)
+    assert isinstance(engine.new_fold(SPEC, Rules(), ORIGIN), CompiledFold)
+    assert not isinstance(engine.new_fold(checked, Rules(), ORIGIN), CompiledFold)
     with pytest.raises(EngineError, match="SONGLO_FOLD=auto"):
         choose_engine("native", tmp_path, [*STREAMS, checked])
 

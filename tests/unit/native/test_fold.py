@@ -10,25 +10,23 @@ from xxhash import xxh3_64_intdigest
 
 from streams.catalog.camera import SPEC
 from streams.catalog.qr import SPEC as QR
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import Progress
 from streams.native.build import BuildError, build, library_path
-from streams.native.state import NativePartitionState
+from streams.native.fold import CompiledFold
 from tests.support.engines import library, native
-from tests.support.events import T0_MS, camera_event, message
+from tests.support.events import T0_MS, camera_event, message, packed
 from tests.support.odd import PARKING
 
 ORIGIN = Progress(SPEC.name, SPEC.topic, 0)
 LATIN = [chr(c) for a, b in [(0xC0, 0x250), (0x300, 0x370), (0x1E00, 0x1F00)] for c in range(a, b)]
 
 
-def folded(
-    values: list[bytes], append_ms: int = T0_MS + 60_000
-) -> tuple[PartitionState, NativePartitionState]:
+def folded(values: list[bytes], append_ms: int = T0_MS + 60_000) -> tuple[PlainFold, CompiledFold]:
     """Both engines' states after one batch."""
-    batch = RecordBatch(0, len(values), append_ms, values)
-    states = PartitionState(SPEC, Rules(), ORIGIN), native(SPEC, Rules(), ORIGIN)
+    batch = packed(0, len(values), append_ms, values)
+    states = PlainFold(SPEC, Rules(), ORIGIN), native(SPEC, Rules(), ORIGIN)
     for state in states:
         state.fold(batch)
     return states
@@ -90,10 +88,10 @@ def test_times_as_text_are_the_same_times() -> None:
     days = [f"{y}-{m:02}-{d:02}T{h:02}:05:59.9{z}" for y in (2000, 2023, 2024, 2099) for m in range(1, 13)
             for d in (1, 28) for h, z in [(0, "Z"), (23, "+07:00"), (12, "-09:30")]]  # fmt: skip
     events = [{**camera_event(f"e{i}", 0), "occurred_at": day} for i, day in enumerate(days)]
-    states = PartitionState(SPEC, Rules(), ORIGIN), native(SPEC, Rules(), ORIGIN)
+    states = PlainFold(SPEC, Rules(), ORIGIN), native(SPEC, Rules(), ORIGIN)
     for n, event in enumerate(events):
         for state in states:
-            state.fold(RecordBatch(n, n + 1, 4_102_444_800_000, [message(event)]))
+            state.fold(packed(n, n + 1, 4_102_444_800_000, [message(event)]))
         assert states[0].progress == states[1].progress, event
     assert states[0].capture() == states[1].capture()
 
@@ -104,9 +102,7 @@ def test_memory_is_given_back() -> None:
     for minute in range(30):
         events = [camera_event(f"{minute}-{i}", minute * 60, camera_id=f"c{i}") for i in range(300)]
         state.fold(
-            RecordBatch(
-                minute * 300, minute * 300 + 300, T0_MS + minute * 60_000, [message(e) for e in events]
-            )
+            packed(minute * 300, minute * 300 + 300, T0_MS + minute * 60_000, [message(e) for e in events])
         )
         state.capture()
         held.append(state.memory)
@@ -148,7 +144,7 @@ def test_wide_sums_are_exact() -> None:
         "provider": "p", "succeeded": 1, "failed": 0, "amount_vnd": 2**53 - 1,
     }  # fmt: skip
     values = [message({"event_id": str(i), **event}) for i in range(5000)]
-    state.fold(RecordBatch(0, len(values), T0_MS, values))
+    state.fold(packed(0, len(values), T0_MS, values))
     changes = state.capture()
     assert changes is not None
     assert changes.rows.columns[-1][0] == 5000 * (2**53 - 1) > 2**64
@@ -161,5 +157,5 @@ def test_a_number_without_bounds_may_be_as_large_as_a_double() -> None:
     )
     for number in (value, value.replace(b":1.7", b":-1.7")):
         state = native(PARKING, Rules(), Progress(PARKING.name, PARKING.topic, 0))
-        state.fold(RecordBatch(0, 1, T0_MS, [number]))
+        state.fold(packed(0, 1, T0_MS, [number]))
         assert state.folded == 1

@@ -14,37 +14,37 @@ from schemas.event import Code, Event
 from streams.catalog.camera import SPEC
 from streams.core.limits import Limits
 from streams.core.packed import Layout
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
-from streams.core.values import Changes, Progress, RecordBatch
+from streams.core.values import Changes, Progress
 from streams.native.checks import Unsupported
-from streams.native.state import NativePartitionState
+from streams.native.fold import CompiledFold
 from streams.native.tables import stream_table
 from streams.spec import Count, Is, StreamSpec
 from tests.support.engines import library, native
-from tests.support.events import T0_MS, camera_event, message
+from tests.support.events import T0_MS, camera_event, message, packed
 
 ORIGIN = Progress(SPEC.name, SPEC.topic, 0)
 MINUTE_S = 60
 MANY = 30_000
 
 
-def twins(spec: StreamSpec = SPEC, rules: Rules | None = None) -> tuple[PartitionState, NativePartitionState]:
+def twins(spec: StreamSpec = SPEC, rules: Rules | None = None) -> tuple[PlainFold, CompiledFold]:
     """A state of each engine."""
     at, rules = Progress(spec.name, spec.topic, 0), rules or Rules()
-    return PartitionState(spec, rules, at), native(spec, rules, at)
+    return PlainFold(spec, rules, at), native(spec, rules, at)
 
 
-def fold(states: Sequence[PartitionState], at_s: float, values: Sequence[bytes]) -> None:
+def fold(states: Sequence[PlainFold], at_s: float, values: Sequence[bytes]) -> None:
     """Fold a batch with both, appended at `at_s`."""
     first = states[0].position
-    batch = RecordBatch(first, first + len(values), T0_MS + round(at_s * 1000), values)
+    batch = packed(first, first + len(values), T0_MS + round(at_s * 1000), values)
     for state in states:
         state.fold(batch)
     assert states[0].progress == states[1].progress
 
 
-def flush(states: Sequence[PartitionState]) -> Changes:
+def flush(states: Sequence[PlainFold]) -> Changes:
     """What both have to flush, once it is found to be the same."""
     plain, compiled = (state.capture() for state in states)
     assert plain == compiled
@@ -72,7 +72,7 @@ def test_times_with_letters_are_refused(moment: str) -> None:
     """Letters in a year were counted as if they were digits that make up for each other."""
     states = twins()
     fold(states, 4_000_000_000 - T0_MS / 1000, [message({**camera_event("e", 0), "occurred_at": moment})])
-    assert states[1].dead == 1
+    assert states[1].progress.dead == 1
     assert states[1].folded == 0
 
 
@@ -225,8 +225,8 @@ def test_a_bundle_from_the_future_is_taken_apart_once(engine: int, monkeypatch: 
 
     monkeypatch.setattr("streams.core.message.raw_events", counted)
     state = twins()[engine]
-    state.fold(RecordBatch(0, 1, T0_MS, [_from_the_future(2000)]))
-    assert state.dead == 2000
+    state.fold(packed(0, 1, T0_MS, [_from_the_future(2000)]))
+    assert state.progress.dead == 2000
     assert len(calls) == 1
 
 
@@ -237,7 +237,7 @@ def test_panes_may_come_in_any_order_and_number() -> None:
     seconds = [*range(1000), *rng.choices(range(1000), k=500)]
     rng.shuffle(seconds)
     fold(states, 1000, [message(camera_event(f"e{n}", s)) for n, s in enumerate(seconds)])
-    assert states[1]._shared.panes == len(states[0]._panes) == 1000
+    assert states[1].open_panes == states[0].open_panes == 1000
     assert len(flush(states).rows) == 1000
     for n, later in enumerate([3700, 3701, 3950, 4400, 9000]):
         fold(
@@ -247,4 +247,4 @@ def test_panes_may_come_in_any_order_and_number() -> None:
         )
         closed = [pane.window_start_ms for pane in flush(states).closed]
         assert closed == sorted(closed)
-    assert states[1]._shared.panes == len(states[0]._panes) == 2
+    assert states[1].open_panes == states[0].open_panes == 2

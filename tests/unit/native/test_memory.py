@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import Progress
 from streams.native.build import FLAGS, compile_command
-from streams.native.state import NativePartitionState
+from streams.native.fold import CompiledFold
 from streams.registry import load_streams
 from tests.support.engines import engine, library, native
-from tests.support.events import T0_MS, camera_event, message
+from tests.support.events import T0_MS, camera_event, message, packed
 
 SPEC = load_streams()["camera"]
 EVENTS = 60_000
@@ -54,15 +54,15 @@ def events(kind: str) -> Iterator[list[bytes]]:
                 yield [message(*many[at : at + 500]) for at in (0, 500)]
 
 
-def grown(name: str, kind: str) -> tuple[PartitionState, int, int, int]:
+def grown(name: str, kind: str) -> tuple[PlainFold, int, int, int]:
     """A state with such events in it; how much the heap, the process and what is counted grew."""
     library()
     new, far = engine(name), 4_000_000_000_000
     state: Any = new(SPEC, Rules(disorder_ms=60_000), Progress(SPEC.name, SPEC.topic, 0))
-    state.fold(RecordBatch(0, 1, far, [message(camera_event("first", -120))]))
+    state.fold(packed(0, 1, far, [message(camera_event("first", -120))]))
     heap, resident, counted = allocated(), held_by_process(), getattr(state, "memory", 0)
     for n, values in enumerate(events(kind), start=1):
-        state.fold(RecordBatch(1000 * n, 1000 * n + len(values), far, values))
+        state.fold(packed(1000 * n, 1000 * n + len(values), far, values))
         values.clear()  # messages take four times their bytes here
     counted = getattr(state, "memory", 0) - counted
     return state, allocated() - heap, held_by_process() - resident, counted
@@ -116,7 +116,7 @@ def test_a_burst_does_not_make_later_windows_dear() -> None:
 
     def fold(values: Sequence[bytes]) -> None:
         nonlocal at
-        state.fold(RecordBatch(at, at + len(values), 4_000_000_000_000, values))
+        state.fold(packed(at, at + len(values), 4_000_000_000_000, values))
         at += len(values)
 
     fold([message(camera_event(f"e{n}", 5, camera_id=f"cam-{n}")) for n in range(20_000)])
@@ -135,15 +135,15 @@ def test_a_large_bundle_is_not_kept() -> None:
     """133 MB were, of one message."""
     state = native(SPEC, Rules(), Progress(SPEC.name, SPEC.topic, 0))
     many = message(*(camera_event("e", 5) for _ in range(10_000)))
-    state.fold(RecordBatch(0, 1, T0_MS + 60_000, [many]))
-    assert state.folded + state.duplicates == 10_000
+    state.fold(packed(0, 1, T0_MS + 60_000, [many]))
+    assert state.folded + state.progress.duplicates == 10_000
     assert state.memory < empty() + 20_000
 
 
 def empty() -> int:
     """Bytes of a state of which only one event is held."""
-    state: NativePartitionState = native(SPEC, Rules(), Progress(SPEC.name, SPEC.topic, 0))
-    state.fold(RecordBatch(0, 1, T0_MS + 60_000, [message(camera_event("e", 5))]))
+    state: CompiledFold = native(SPEC, Rules(), Progress(SPEC.name, SPEC.topic, 0))
+    state.fold(packed(0, 1, T0_MS + 60_000, [message(camera_event("e", 5))]))
     return state.memory
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from streams.catalog.camera import SPEC
 from streams.core.packed import Layout
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
-from streams.core.values import Changes, Progress, RecordBatch
-from streams.native.state import NativePartitionState
+from streams.core.values import Changes, Progress
+from streams.native.fold import CompiledFold
 from tests.support.engines import library, native
-from tests.support.events import T0_MS, camera_event, message
+from tests.support.events import T0_MS, camera_event, message, packed
 
 ORIGIN = Progress(SPEC.name, SPEC.topic, 0)
 # texts of at most 24 bytes have numbers, 254 of each dimension
@@ -28,7 +28,7 @@ class Twins:
     """Both engines, fed with the same."""
 
     def __init__(self) -> None:
-        self.plain, self.compiled = PartitionState(SPEC, Rules(), ORIGIN), native(SPEC, Rules(), ORIGIN)
+        self.plain, self.compiled = PlainFold(SPEC, Rules(), ORIGIN), native(SPEC, Rules(), ORIGIN)
         self.number = 0
 
     def fold(self, cameras: Sequence[str], **fields: Any) -> None:
@@ -39,7 +39,7 @@ class Twins:
         events = [
             camera_event(f"e{n}", 5, camera_id=c, **fields) for n, c in zip(names, cameras, strict=True)
         ]
-        batch = RecordBatch(self.number, names.stop, T0_MS + 60_000, [message(event) for event in events])
+        batch = packed(self.number, names.stop, T0_MS + 60_000, [message(event) for event in events])
         self.number = names.stop
         self.plain.fold(batch)
         self.compiled.fold(batch)
@@ -152,15 +152,15 @@ def test_buckets_are_in_order_however_many_a_row_has(rows: list[list[int | None]
 @pytest.mark.parametrize("shift", [0, 8, 40, 56])
 def test_ids_are_sorted_whatever_they_are(shift: int) -> None:
     """Also those that nobody expects of hashes: all of them with the same first, or the same last bits."""
-    state: NativePartitionState = native(SPEC, Rules(), ORIGIN)
+    state: CompiledFold = native(SPEC, Rules(), ORIGIN)
     rng, event = random.Random(shift), camera_event("e", 5)
     ids = [(rng.getrandbits(14) + 1 << shift) % 2**64 | 1 for _ in range(3000)]
-    state.fold(RecordBatch(0, 1, T0_MS + 60_000, [message(event)]))
+    state.fold(packed(0, 1, T0_MS + 60_000, [message(event)]))
     numbers, texts, present = _fields(state)
     for seen in ids:
         assert library().add(state._state, 1, T0_MS + 60_000, seen, present, numbers, texts) == 0
     later = T0_MS + 10**7
-    state.fold(RecordBatch(2, 3, later, [message(camera_event("later", (later - T0_MS) / 1000))]))
+    state.fold(packed(2, 3, later, [message(camera_event("later", (later - T0_MS) / 1000))]))
     changes = state.capture()
     assert changes
     (closed,) = changes.closed
@@ -170,7 +170,7 @@ def test_ids_are_sorted_whatever_they_are(shift: int) -> None:
     assert len(found) == len({*ids}) + 1
 
 
-def _fields(state: NativePartitionState) -> tuple[bytes, bytes, int]:
+def _fields(state: CompiledFold) -> tuple[bytes, bytes, int]:
     """An event as songlo_add takes it: only its time is there."""
     numbers = [0] * (state._numbers.size // 8)
     at = next(i for i, name, _ in state._used if name == "occurred_at")

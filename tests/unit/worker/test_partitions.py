@@ -3,11 +3,12 @@
 import pytest
 
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import PackedBatches, Progress
 from streams.registry import load_streams
 from streams.worker.errors import FoldFailed
 from streams.worker.partitions import Partitions
 from streams.worker.values import Fetched
+from tests.support.events import packed
 
 SPEC = load_streams()["camera"]
 T0 = 1_700_000_000_000
@@ -24,7 +25,7 @@ def event(i: int, at_ms: int = T0) -> bytes:
 
 def fetched(start: int, base: int, count: int) -> Fetched:
     """`count` events from offset `base`, read from `start`."""
-    return Fetched(start, RecordBatch(base, base + count, T0, [event(base + i) for i in range(count)]))
+    return Fetched(start, packed(base, base + count, T0, [event(base + i) for i in range(count)]))
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_batch_delivered_again_changes_nothing(partitions: Partitions) -> None
 
 def test_a_batch_without_messages_moves_the_position(partitions: Partitions) -> None:
     """Otherwise a drain would wait for ever behind a transaction marker."""
-    assert partitions.fold(P0, Fetched(0, RecordBatch(0, 1, T0, (), ())))
+    assert partitions.fold(P0, Fetched(0, packed(0, 1, T0, (), ())))
     [captured] = partitions.capture()
     assert captured.changes.progress.next_offset == 1
 
@@ -109,7 +110,7 @@ def test_a_fold_that_raises_names_the_place(partitions: Partitions, monkeypatch:
     class Broken:
         position = 0
 
-        def fold(self, batch: RecordBatch) -> None:
+        def fold(self, batch: PackedBatches) -> None:
             raise ZeroDivisionError
 
     held = partitions._held[P0]

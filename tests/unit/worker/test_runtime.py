@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from sinks.memory import MemorySink
-from streams.core.records import pack
-from streams.core.values import RecordBatch
 from streams.registry import load_streams
 from streams.sink import SinkRejected
 from streams.worker.config import WorkerConfig
@@ -17,7 +15,7 @@ from streams.worker.errors import EXIT_FAILED, EXIT_HELP, EXIT_OK, LogTruncated
 from streams.worker.failpoints import pass_by
 from streams.worker.runtime import Runtime
 from streams.worker.values import Fetched
-from tests.support.events import T0_MS, camera_event, message
+from tests.support.events import T0_MS, camera_event, message, packed
 
 P0 = ("camera.events", 0)
 
@@ -25,7 +23,7 @@ P0 = ("camera.events", 0)
 def poll(start: int, base: int, count: int) -> list[Fetched]:
     """One poll of one batch."""
     values = [message(camera_event(f"e{base + i}", 1)) for i in range(count)]
-    return [Fetched(start, RecordBatch(base, base + count, T0_MS + 2_000, values))]
+    return [Fetched(start, packed(base, base + count, T0_MS + 2_000, values))]
 
 
 def with_runtime(body: Any, **config: object) -> Any:
@@ -62,8 +60,8 @@ def test_a_batch_is_folded_in_parts_with_a_flush_between_them() -> None:
 
     async def body(runtime: Runtime) -> tuple[int, int, int]:
         values = [message(camera_event(f"e{n}", 1, camera_id=f"c{n}")) for n in range(20_000)]
-        packed = Fetched(0, pack(RecordBatch(0, 20_000, T0_MS + 2_000, values)))
-        task, captures, most = asyncio.ensure_future(runtime.deliver(P0, [packed])), 0, 0
+        many = Fetched(0, packed(0, 20_000, T0_MS + 2_000, values))
+        task, captures, most = asyncio.ensure_future(runtime.deliver(P0, [many])), 0, 0
         while not task.done():
             await asyncio.sleep(0)
             if runtime.room.closed:
@@ -158,7 +156,7 @@ def test_a_stream_that_refuses_too_much_is_let_go_until_it_is_resumed() -> None:
     async def body(runtime: Runtime) -> tuple[object, ...]:
         await runtime.deliver(P0, poll(0, 0, 3))
         keys = [b"cam-%d" % n for n in range(30)]
-        broken = [Fetched(3, RecordBatch(3, 33, T0_MS, [b"{"] * 30, None, keys))]
+        broken = [Fetched(3, packed(3, 33, T0_MS, [b"{"] * 30, None, keys))]
         await runtime.deliver(P0, [*broken, *poll(33, 33, 3)])
         paused, urgent = runtime.paused, runtime.urgent.is_set()
         await runtime.deliver(P0, poll(33, 33, 3))

@@ -11,11 +11,11 @@ from sinks.letter_memory import MemoryLetters
 from sinks.letters import NotedMessage, Selection
 from sinks.memory import MemorySink
 from streams.core.limits import Limits
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Progress, RecordBatch
 from streams.registry import load_streams
-from tests.support.events import T0_MS, camera_event, message
+from tests.support.events import T0_MS, camera_event, message, packed
 
 SPEC = load_streams()["camera"]
 RULES = Rules(limits=Limits(source_letters=2))
@@ -60,8 +60,8 @@ LOG: list[bytes | None] = [
 
 def folded(rules: Rules, epoch: int = 0) -> MemorySink:
     """A sink that a worker has flushed the log to; all its messages have one key."""
-    sink, state = MemorySink(), PartitionState(SPEC, rules, Progress("camera", SPEC.topic, PARTITION, epoch))
-    state.fold(RecordBatch(0, len(LOG), APPEND_MS, LOG, None, [b"gw"] * len(LOG)))
+    sink, state = MemorySink(), PlainFold(SPEC, rules, Progress("camera", SPEC.topic, PARTITION, epoch))
+    state.fold(packed(0, len(LOG), APPEND_MS, LOG, None, [b"gw"] * len(LOG)))
     changes = state.capture()
     assert changes is not None
     for put in (sink.put_dead, sink.put_noted, sink.put_progress):

@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch
+from streams.core.values import Progress
 from streams.registry import load_streams
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogTruncated, PaneChanged, WorkerStop
 from streams.worker.recover.resume import resume
 from streams.worker.values import LogBounds
+from tests.support.events import packed
 
 EMPTY = Progress("camera", "camera.events", 3)
 STORED = Progress(
@@ -116,9 +117,9 @@ def test_an_accepted_gap_closes_every_pane_that_may_be_open() -> None:
     """
     spec = load_streams()["camera"]
     progress = resume(EMPTY, STORED, LogBounds(500, 600), config(accept_gap=True))
-    state = PartitionState(spec, Rules(), progress)
+    state = PlainFold(spec, Rules(), progress)
     event = b'{"event_id":"e","occurred_at":1700000130000,"ward_code":"w","camera_id":"c","kind":"vehicle"}'
-    state.fold(RecordBatch(500, 501, 1_700_000_130_000, [event]))
+    state.fold(packed(500, 501, 1_700_000_130_000, [event]))
     changes = state.capture()
     assert changes is not None
     assert not changes.rows

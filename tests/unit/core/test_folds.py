@@ -4,14 +4,19 @@ Panes of one minute, two minutes of disorder, five minutes of skew: an event is 
 (and an append time) two minutes beyond its pane's end has been seen.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from streams.catalog.camera import SPEC
-from streams.core.partition import PartitionState
+from streams.core.plain import PlainFold
+from streams.core.records import pack
 from streams.core.rules import Rules
-from streams.core.values import Changes, Progress, RecordBatch
+from streams.core.values import Changes, PackedBatches, Progress, RecordBatch
 from tests.support.engines import ENGINES, engine
-from tests.support.events import T0_MS, batch, camera_event, message
+from tests.support.events import T0_MS, camera_event, message
+from tests.support.events import batch as messages
 
 RULES = Rules()
 ORIGIN = Progress("camera", "camera.events", 3)
@@ -20,18 +25,23 @@ ORIGIN = Progress("camera", "camera.events", 3)
 @pytest.fixture(autouse=True, params=ENGINES)
 def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every table holds for both engines."""
-    monkeypatch.setitem(globals(), "PartitionState", engine(request.param))
+    monkeypatch.setitem(globals(), "PlainFold", engine(request.param))
 
 
-def fold(*batches: RecordBatch, progress: Progress = ORIGIN) -> PartitionState:
+def batch(base_offset: int, append_s: float, values: Sequence[bytes | None]) -> PackedBatches:
+    """As it stands in a log."""
+    return pack(messages(base_offset, append_s, values))
+
+
+def fold(*batches: PackedBatches, progress: Progress = ORIGIN) -> PlainFold:
     """A state that has folded these batches."""
-    state = PartitionState(SPEC, RULES, progress)
+    state = PlainFold(SPEC, RULES, progress)
     for b in batches:
         state.fold(b)
     return state
 
 
-def captured(state: PartitionState) -> Changes:
+def captured(state: PlainFold) -> Changes:
     """What the state has to flush; there must be something."""
     changes = state.capture()
     assert changes is not None
@@ -68,7 +78,7 @@ def test_a_duplicate_in_an_open_pane_is_counted_once() -> None:
     """The same id in the same pane adds nothing, in whatever message it comes."""
     a = camera_event("a", 5)
     state = fold(batch(0, 6, [message(a), message(a), message(a, camera_event("b", 6))]))
-    assert (state.folded, state.duplicates) == (2, 2)
+    assert (state.folded, state.progress.duplicates) == (2, 2)
     assert [named(r)["events"] for r in captured(state).rows] == [2]
 
 
@@ -97,14 +107,18 @@ def test_an_event_of_a_closed_pane_is_late() -> None:
     row = named(late.row)
     assert (row["late_id"], row["events"], row["objects"], row["version"]) == (late.id, 1, 7, 2)
     assert [named(r)["window_start"] for r in changes.rows] == [T0_MS // 1000 + 60]
-    assert (state.folded, state.late) == (3, 1)
+    assert (state.folded, state.progress.late) == (3, 1)
 
 
 def test_one_fast_clock_makes_nobody_late() -> None:
     """An event four minutes ahead is counted; the append time holds the watermark back."""
     ahead = message(camera_event("fast", 240))
     state = fold(batch(0, 10, [ahead, message(camera_event("a", 5)), message(camera_event("b", 8))]))
-    assert (state.folded, state.late, state.watermark_ms) == (3, 0, T0_MS + 10_000 - 120_000)
+    assert (state.folded, state.progress.late, state.progress.watermark_ms) == (
+        3,
+        0,
+        T0_MS + 10_000 - 120_000,
+    )
 
 
 def test_the_skew_allowance_is_inclusive() -> None:
@@ -114,7 +128,7 @@ def test_the_skew_allowance_is_inclusive() -> None:
     (dead,) = captured(state).dead
     assert (dead.offset, dead.index, dead.field, dead.raw) == (0, 1, "occurred_at", message(events[1]))
     assert "ahead of the broker's append time" in dead.reason
-    assert (state.folded, state.dead) == (1, 1)
+    assert (state.folded, state.progress.dead) == (1, 1)
 
 
 def test_garbage_moves_nothing_but_the_position() -> None:
@@ -129,12 +143,12 @@ def test_offsets_already_folded_are_ignored() -> None:
     """Every rebalance seeks again, so a state meets messages that it has already folded."""
     first = batch(0, 10, [message(camera_event("a", 5)), message(camera_event("b", 6))])
     state = fold(first, first, batch(1, 10, [message(camera_event("b", 6)), message(camera_event("c", 7))]))
-    assert (state.folded, state.duplicates, state.position) == (3, 0, 3)
+    assert (state.folded, state.progress.duplicates, state.position) == (3, 0, 3)
 
 
 def test_a_batch_without_messages_moves_the_position() -> None:
     """Behind a transaction marker the log has an end that no message reaches."""
-    state = fold(batch(0, 10, [message(camera_event("a", 5))]), RecordBatch(1, 4, T0_MS, []))
+    state = fold(batch(0, 10, [message(camera_event("a", 5))]), pack(RecordBatch(1, 4, T0_MS, [])))
     assert captured(state).progress.next_offset == 4
 
 
@@ -178,6 +192,22 @@ def test_nothing_is_captured_while_open_panes_are_rebuilt() -> None:
     assert state.capture() is None
 
 
+def test_what_is_late_or_refused_is_not_kept_twice() -> None:
+    """While panes are rebuilt it may be any amount, and all of it is stored: none of it may fill memory."""
+    late = [message(camera_event(f"late-{n}", -3600)) for n in range(2000)]
+    log = [batch(0, 1, [message(camera_event("open", 0))]), batch(1, 2, [*late, *[b"{"] * 2000])]
+    stored = captured(fold(*log)).progress
+    assert (stored.replay_from, stored.late, stored.dead) == (0, 2000, 2000)
+    cut = replace(stored, next_offset=stored.next_offset + 1)
+    restarted = fold(*log, progress=cut)
+    assert restarted.replaying
+    assert restarted._ledger.bytes == 0
+    restarted.fold(batch(4001, 2, [message(camera_event("open", 0))]))
+    assert (restarted.replaying, restarted.events) == (False, fold(*log).events)
+    restarted.fold(batch(4002, 2, late[:5]))
+    assert len(captured(restarted).late) == 5
+
+
 def test_a_restart_closes_panes_at_the_same_offset() -> None:
     """The highest event time and append time are stored, each by itself: the watermark alone is not enough.
 
@@ -192,5 +222,5 @@ def test_a_restart_closes_panes_at_the_same_offset() -> None:
     for state in (never_stopped, restarted):
         for b in (*more, batch(3, 186, [message(camera_event("d", 30))])):
             state.fold(b)
-    assert never_stopped.late == 1, "d comes after the watermark reached 08:01:05"
+    assert never_stopped.progress.late == 1, "d comes after the watermark reached 08:01:05"
     assert captured(restarted).progress == captured(never_stopped).progress

@@ -1,7 +1,7 @@
-"""The compiled fold of one partition: what `PartitionState` is in Python, at a fraction of the cost.
+"""The compiled fold of one partition: what `PlainFold` is in Python, at a fraction of the cost.
 
 fold.c folds the events that it is sure of. Every other message comes here, in its place among them: the
-plain engine's code decodes it and decides, and its valid events go back into the same state.
+codec decodes it, the ledger keeps what is late or refused, and valid events go back into the same state.
 """
 
 import struct
@@ -10,17 +10,18 @@ from array import array
 from ctypes import POINTER, byref, c_int64, c_void_p, cast, string_at
 from typing import Any
 
-from schemas.codec import Bundle
+from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
 from schemas.fields import Kind, field_rules
+from streams.core.aggregate import Plan
+from streams.core.fold import ENDLESS, Batches
 from streams.core.framing import CorruptBatch, read_header, unread
-from streams.core.message import Message
-from streams.core.pane import Pane, id_hash
-from streams.core.panes import NO_PANE
-from streams.core.partition import ENDLESS, PartitionState
-from streams.core.records import pack
+from streams.core.ledger import Ledger
+from streams.core.message import Message, in_order
+from streams.core.pane import id_hash
+from streams.core.refusals import Refusals
 from streams.core.rules import Rules
-from streams.core.values import ClosedPane, PackedBatches, Progress, RecordBatch, Rows, Unread
+from streams.core.values import Changes, ClosedPane, PackedBatches, Progress, Rows, Unread
 from streams.core.window import pane_start
 from streams.native.checks import used_fields
 from streams.native.library import CORRUPT, ENOUGH, HANDED_OVER, LATE, TOO_EARLY, UNREAD, Library, Shared
@@ -28,53 +29,72 @@ from streams.native.rows import take_rows
 from streams.native.tables import stream_table
 from streams.spec import StreamSpec
 
-
-def _held(name: str) -> Any:
-    """A number that the plain state keeps in an attribute, and this one in fold.c's memory."""
-
-    def get(self: "NativePartitionState") -> int:
-        return int(getattr(self._shared, name))
-
-    def put(self: "NativePartitionState", value: int) -> None:
-        setattr(self._shared, name, value)
-
-    return property(get, put)
-
-
 # where fold.c notes that a row waits
 WAITING_BYTES = 16
+# what a row weighs once it is captured: 50 to 100 packed
+ROW_BYTES = 100 + WAITING_BYTES
 # the largest number that fold.c holds
 MOST = 2**63 - 1
 
 
-class NativePartitionState(PartitionState):
-    """A `PartitionState` whose open panes fold.c holds; raises Unsupported for streams it can't fold."""
-
-    # 50 to 100 packed
-    row_bytes = 100 + WAITING_BYTES
-    position = _held("position")
-    max_event_ms = _held("max_event_ms")
-    max_append_ms = _held("max_append_ms")
-    folded = _held("folded")
-    duplicates = _held("duplicates")
+class CompiledFold:
+    """A `streams.core.fold.Fold` whose panes fold.c holds; raises Unsupported for streams it can't fold."""
 
     def __init__(self, spec: StreamSpec, rules: Rules, progress: Progress, library: Library) -> None:
-        self._library = library
+        self._spec, self._rules, self._library = spec, rules, library
+        self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
         self._state = library.new(byref(stream_table(spec, rules)))
         weakref.finalize(self, library.free, self._state)
         self._shared: Any = cast(self._state, POINTER(Shared)).contents
-        self._shared.watermark_ms, self._shared.row_bytes = progress.watermark_ms, self.row_bytes
+        self._shared.watermark_ms, self._shared.row_bytes = progress.watermark_ms, ROW_BYTES
+        # fold.c counts under the names that a ledger asks for
+        self._ledger = Ledger(spec, rules, Plan(spec), progress, self._shared)
         fields, used = field_rules(spec.event), used_fields(spec)
         self._used = [(i, rule.name, rule.kind) for i, rule in enumerate(fields) if rule.name in used]
         self._numbers = struct.Struct(f"={len(fields)}q")
+        # once more than this is held, the fold stops behind the message that it is at
+        self._enough = ENDLESS
         self.handed_over = 0
-        super().__init__(spec, rules, progress)
         self._close_panes()
 
     @property
-    def watermark_ms(self) -> int:
-        """Panes that end at or before this time are closed; never goes back."""
-        return int(self._shared.watermark_ms)
+    def position(self) -> int:
+        """The next offset that it expects."""
+        return int(self._shared.position)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the panes that were open at the stored position are still being rebuilt."""
+        return self._ledger.replaying
+
+    @property
+    def progress(self) -> Progress:
+        """Where it stands."""
+        # where no pane is open, a replay begins where the fold goes on
+        return self._ledger.progress(int(self._library.first_offset(self._state, self.position)))
+
+    @property
+    def folded(self) -> int:
+        """Events that were counted on time."""
+        return int(self._shared.folded)
+
+    @property
+    def events(self) -> int:
+        """Events read since the partition's beginning, whatever became of them."""
+        return self._ledger.events
+
+    @property
+    def refusals(self) -> Refusals:
+        """What it has refused."""
+        return self._ledger.refusals
+
+    @property
+    def pending(self) -> int:
+        """About how many bytes wait to be flushed; 0 while nothing can be."""
+        if self.replaying:
+            return 0
+        shared = self._shared
+        return int(shared.waiting * ROW_BYTES + shared.kept + shared.spread) + self._ledger.bytes
 
     @property
     def memory(self) -> int:
@@ -86,36 +106,51 @@ class NativePartitionState(PartitionState):
         """How many bytes the open panes hold, their rows that wait to be flushed among them."""
         return int(self._shared.bytes - self._shared.kept - self._shared.waiting * WAITING_BYTES)
 
-    def fold(self, batch: RecordBatch | PackedBatches | Unread, room: int = ENDLESS) -> None:
-        """Fold the messages of these batches that have not been folded yet, as `PartitionState` does.
+    @property
+    def open_panes(self) -> int:
+        """How many panes are open."""
+        return int(self._shared.panes)
+
+    def fold(self, batches: Batches, room: int = ENDLESS) -> None:
+        """Fold the messages of these batches that have not been folded yet, in the order of the log.
 
         What open panes come to hold needs room too.
         """
-        if isinstance(batch, Unread):
-            self._pass_over(batch)
+        if isinstance(batches, Unread):
+            self._pass_over(batches)
             return
-        batches = pack(batch) if isinstance(batch, RecordBatch) else batch
         if self.replaying:
             # nothing can be captured before the end of it
             self._enough = ENDLESS
-            self._fold_packed(self._stored.next_offset, batches)
-            self._forget_what_is_stored()
-            self._close_panes()
-        self._enough = self._held() + self._outside() + room
-        self._fold_packed(batches.next_offset, batches)
+            self._fold_until(self._ledger.stored.next_offset, batches)
+            if self._ledger.end_replay():
+                self._close_panes()
+        self._enough = self._held() + self._ledger.bytes + room
+        self._fold_until(batches.next_offset, batches)
 
-    def _fold_packed(self, end: int, batches: PackedBatches) -> None:
+    def capture(self) -> Changes | None:
+        """Take all that waits, together with the position it belongs to; None when nothing changed."""
+        progress, shared = self.progress, self._shared
+        if self.replaying or not (self._ledger.is_news(progress) or shared.waiting):
+            return None
+        epoch = self._ledger.stored.epoch
+        rows: Rows = take_rows(self._library, self._state, self._spec, shared.waiting, epoch)
+        closed = [self._closed_pane(i) for i in range(shared.closed)]
+        self._library.flushed(self._state)
+        return self._ledger.take(progress, rows, closed)
+
+    def _fold_until(self, end: int, batches: PackedBatches) -> None:
         shared, end = self._shared, min(end, batches.next_offset)
         if end <= shared.position:
             return
         shared.end, shared.limit, shared.replaying = end, batches.next_offset, self.replaying
         shared.batch, shared.at, shared.index = batches.start, 0, 0
         fold, state, data, stop = self._library.fold, self._state, batches.data, batches.end
-        shared.enough = self._enough - self._outside()
+        shared.enough = self._enough - self._ledger.bytes
         while how := fold(state, data, stop):
             if how == HANDED_OVER:
                 self._fold_handed_over(data)
-                shared.enough = self._enough - self._outside()
+                shared.enough = self._enough - self._ledger.bytes
                 if self._held() > shared.enough:
                     shared.position = shared.offset + 1
                     return
@@ -129,11 +164,11 @@ class NativePartitionState(PartitionState):
     def _held(self) -> int:
         """What fold.c holds, and what its waiting rows take when they are captured."""
         shared = self._shared
-        return int(shared.bytes + shared.waiting * self.row_bytes + shared.spread)
+        return int(shared.bytes + shared.waiting * ROW_BYTES + shared.spread)
 
-    def _outside(self) -> int:
-        """What waits and is not in fold.c's memory."""
-        return self._late_events.bytes + self.refusals.bytes
+    def _pass_over(self, unread: Unread) -> None:
+        if self._ledger.pass_over(unread):
+            self._close_panes()
 
     def _pass_over_rest(self, batches: PackedBatches, end: int) -> None:
         """Refuse the rest of a batch where fold.c found no record; what ends behind `end` is for later."""
@@ -158,10 +193,13 @@ class NativePartitionState(PartitionState):
             self._fold_event(decoded, 0, message)
             return
         # of a bundle that is valid throughout, fold.c may have folded the first items
-        rest = [(index, event) for index, event in decoded.events if index >= first]
-        self._fold_bundle(Bundle(rest, decoded.refusals), message)
+        for index, item in in_order(decoded):
+            if isinstance(item, Refusal):
+                self._ledger.refuse(item, message)
+            elif index >= first:
+                self._fold_event(item, index, message)
 
-    def _fold_event(self, event: Event, index: int, message: Message) -> Pane:
+    def _fold_event(self, event: Event, index: int, message: Message) -> None:
         present, numbers, texts = 0, [0] * (self._numbers.size // 8), b""
         for i, name, kind in self._used:
             held = getattr(event, name)
@@ -181,30 +219,14 @@ class NativePartitionState(PartitionState):
         offset, append_ms = message.offset, message.append_ms
         how = self._library.add(self._state, offset, append_ms, seen, present, packed, texts)
         if how == TOO_EARLY:
-            self._refuse_ahead(event.occurred_at, index, message)
+            self._ledger.refuse_ahead(event.occurred_at, index, message)
         elif how == LATE:
             start_ms = pane_start(event.occurred_at, self._rules.pane_ms)
-            self._add_late(event, start_ms, index, message)
-        return NO_PANE
+            self._ledger.add_late(event, start_ms, index, message)
 
     def _close_panes(self) -> None:
         self._shared.replaying = self.replaying
         self._library.close_panes(self._state)
-
-    def _first_offset(self) -> int:
-        return int(self._library.first_offset(self._state, self.position))
-
-    def _rows_waiting(self) -> int:
-        return int(self._shared.waiting)
-
-    def _kept_bytes(self) -> int:
-        return int(self._shared.kept + self._shared.spread)
-
-    def _take_waiting(self) -> tuple[Rows, list[ClosedPane]]:
-        rows = take_rows(self._library, self._state, self._spec, self._shared.waiting, self._stored.epoch)
-        closed = [self._closed_pane(i) for i in range(self._shared.closed)]
-        self._library.flushed(self._state)
-        return rows, closed
 
     def _closed_pane(self, i: int) -> ClosedPane:
         start_ms, ids, copy = c_int64(), c_void_p(), array("Q")

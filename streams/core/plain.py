@@ -1,0 +1,196 @@
+"""The plain fold, in Python: what streams without a compiler are folded by, and what judges the compiled one.
+
+Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
+"""
+
+from collections.abc import Iterator
+
+from schemas.codec import Bundle, Codec, Refusal
+from schemas.event import Event
+from streams.core.aggregate import Plan
+from streams.core.fold import ENDLESS, Batches
+from streams.core.framing import unpack
+from streams.core.ledger import Ledger, PlainCounts
+from streams.core.message import Message, in_order
+from streams.core.pane import Pane
+from streams.core.panes import NEVER_MS, NO_PANE, OpenPanes
+from streams.core.records import between
+from streams.core.refusals import Refusals
+from streams.core.rules import Rules
+from streams.core.values import Changes, Progress, RecordBatch, Rows, Unread
+from streams.core.window import pane_start
+from streams.spec import StreamSpec
+
+# about what a waiting row weighs once it is captured, beside what its pane holds
+ROW_BYTES = 400
+
+
+class PlainFold:
+    """A `streams.core.fold.Fold` in Python."""
+
+    def __init__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> None:
+        self._rules, self._counts, plan = rules, PlainCounts(), Plan(spec)
+        self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
+        self._panes = OpenPanes(plan, rules.pane_ms, dedupe=spec.dedupe)
+        self._ledger = Ledger(spec, rules, plan, progress, self._counts)
+        self._close_at_ms = NEVER_MS
+        # once more than this waits, the fold stops behind the message that it is at
+        self._enough = ENDLESS
+
+    @property
+    def position(self) -> int:
+        """The next offset that it expects."""
+        return self._counts.position
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the panes that were open at the stored position are still being rebuilt."""
+        return self._ledger.replaying
+
+    @property
+    def progress(self) -> Progress:
+        """Where it stands."""
+        # where no pane is open, a replay begins where the fold goes on
+        return self._ledger.progress(self._panes.first_offset(self._counts.position))
+
+    @property
+    def folded(self) -> int:
+        """Events that were counted on time."""
+        return self._counts.folded
+
+    @property
+    def events(self) -> int:
+        """Events read since the partition's beginning, whatever became of them."""
+        return self._ledger.events
+
+    @property
+    def refusals(self) -> Refusals:
+        """What it has refused."""
+        return self._ledger.refusals
+
+    @property
+    def pending(self) -> int:
+        """About how many bytes wait to be flushed; 0 while nothing can be."""
+        if self.replaying:
+            return 0
+        return self._panes.kept_bytes + self._panes.rows_waiting * ROW_BYTES + self._ledger.bytes
+
+    @property
+    def open_bytes(self) -> int:
+        """About how many bytes the open panes hold, their rows that wait to be flushed among them."""
+        return self._panes.open_bytes
+
+    @property
+    def open_panes(self) -> int:
+        """How many panes are open."""
+        return len(self._panes)
+
+    def fold(self, batches: Batches, room: int = ENDLESS) -> None:
+        """Fold the messages of these batches that have not been folded yet, in the order of the log."""
+        if self.position >= batches.next_offset:
+            return
+        self._enough = self.pending + room
+        for piece in self._pieces(batches):
+            if isinstance(piece, Unread):
+                if self._ledger.pass_over(piece):
+                    self._close_panes()
+            else:
+                self._fold_piece(piece)
+            if self.position >= batches.next_offset or self.pending > self._enough:
+                return
+
+    def _pieces(self, batches: Batches) -> Iterator[RecordBatch | Unread]:
+        return iter((batches,)) if isinstance(batches, Unread) else unpack(batches, self._rules.limits)
+
+    def capture(self) -> Changes | None:
+        """Take all that waits, together with the position it belongs to; None when nothing changed."""
+        progress = self.progress
+        if self.replaying or not (self._ledger.is_news(progress) or self._panes.rows_waiting):
+            return None
+        waiting, closed = self._panes.take()
+        rows = Rows.of(self._ledger.row(pane.start_ms, key, total, 0) for pane, key, total in waiting)
+        return self._ledger.take(progress, rows, closed)
+
+    def _fold_piece(self, batch: RecordBatch) -> None:
+        if self.replaying:
+            self._fold_until(self._ledger.stored.next_offset, batch)
+            if self._ledger.end_replay():
+                # a shorter disorder than the stored one's closes panes as soon as all are rebuilt
+                self._close_panes()
+        self._fold_until(batch.next_offset, batch)
+
+    def _fold_until(self, end: int, batch: RecordBatch) -> None:
+        counts, append_ms = self._counts, batch.append_ms
+        start, end = counts.position, min(end, batch.next_offset)
+        if end <= start:
+            return
+        offsets, keys, values = between(batch, start, end)
+        count, pane = self._panes.count, NO_PANE
+        decoded = self._codec.decode_all(values)
+        for offset, key, value, event in zip(offsets, keys, values, decoded, strict=True):
+            if isinstance(event, Bundle):
+                self._fold_bundle(event, Message(offset, append_ms, key, value))
+                pane = NO_PANE
+                if self.pending > self._enough:
+                    counts.position = min(offset + 1, end)
+                    return
+                continue
+            at_ms = event.occurred_at
+            # most events fall into the pane of the event before, and it is still open
+            if not pane.start_ms <= at_ms < pane.end_ms or at_ms > append_ms:
+                pane = self._fold_event(event, 0, Message(offset, append_ms, key, value))
+                continue
+            # as in `_count_in`, without its call
+            if count(pane, event, offset):
+                counts.folded += 1
+            else:
+                counts.duplicates += 1
+            if at_ms > counts.max_event_ms:
+                counts.max_event_ms = at_ms
+                if at_ms >= self._close_at_ms:
+                    self._close_panes()
+                    pane = NO_PANE
+        counts.position = end
+
+    def _fold_bundle(self, bundle: Bundle[Event], message: Message) -> None:
+        for index, item in in_order(bundle):
+            if isinstance(item, Refusal):
+                self._ledger.refuse(item, message)
+            else:
+                self._fold_event(item, index, message)
+
+    def _fold_event(self, event: Event, index: int, message: Message) -> Pane:
+        """Fold one event of a message wherever it belongs; the pane it fell into, or NO_PANE."""
+        at_ms, append_ms, counts = event.occurred_at, message.append_ms, self._counts
+        if at_ms > append_ms + self._rules.skew_ms:
+            self._ledger.refuse_ahead(at_ms, index, message)
+            return NO_PANE
+        start_ms = pane_start(at_ms, self._rules.pane_ms)
+        pane = self._panes.get(start_ms) or self._open(start_ms, message.offset)
+        if pane is NO_PANE:
+            self._ledger.add_late(event, start_ms, index, message)
+        else:
+            self._count_in(pane, event, message.offset)
+        counts.max_event_ms = max(counts.max_event_ms, at_ms)
+        counts.max_append_ms = max(counts.max_append_ms, append_ms)
+        self._close_panes()
+        return pane if start_ms in self._panes else NO_PANE
+
+    def _open(self, start_ms: int, offset: int) -> Pane:
+        """A new pane, or NO_PANE where the watermark has closed it."""
+        if start_ms + self._rules.pane_ms <= self._ledger.watermark_ms:
+            return NO_PANE
+        return self._panes.open(start_ms, offset)
+
+    def _count_in(self, pane: Pane, event: Event, offset: int) -> None:
+        """Count an event in its open pane, unless its id is there."""
+        if self._panes.count(pane, event, offset):
+            self._counts.folded += 1
+        else:
+            self._counts.duplicates += 1
+
+    def _close_panes(self) -> None:
+        """Close the panes that the watermark has passed, and note when the next one closes."""
+        self._panes.close_until(self._ledger.watermark_ms)
+        close_at_ms = self._panes.first_end_ms + self._rules.disorder_ms
+        self._close_at_ms = close_at_ms if close_at_ms <= self._counts.max_append_ms else NEVER_MS
