@@ -8,8 +8,6 @@ from typing import Any
 
 import aiokafka
 import pytest
-from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
@@ -46,18 +44,11 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (fetcher.Fetcher._update_fetch_positions, "d7774d8241dc"),
         (GroupCoordinator._on_join_complete, "0b0b3d204b40"),
         (GroupCoordinator.ensure_active_group, "33c84c1a9301"),
-        (AIOKafkaConnection.connect, "b0f9ba7f0cf6"),
-        (AIOKafkaConnection.close, "28f164aa1e4f"),
-        (AIOKafkaConnection._read, "7b892995c0b8"),
-        (AIOKafkaConnection._handle_frame, "46a7d9b8cf7c"),
-        (AIOKafkaConnection._on_read_task_error, "b77014588488"),
-        (AIOKafkaClient._get_conn, "68ce5d839171"),
-        (AIOKafkaClient.send, "246b277687d7"),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
 def test_replaced_and_relied_upon_code_is_unchanged(part: Any, expected: str) -> None:
-    """Unpacking and reading are replaced; the rest decides what is held, committed or broken."""
+    """Unpacking is replaced; the rest decides what is held, committed or broken."""
     assert fingerprint(part) == expected
 
 

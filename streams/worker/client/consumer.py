@@ -21,7 +21,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.worker.client.connect import client
-from streams.worker.client.frames import read_in_place
 from streams.worker.client.seam import Delivery
 from streams.worker.client.unpack import install
 from streams.worker.errors import FetchFailed, LogUnknown
@@ -63,7 +62,6 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
         consumer = self._ensure_consumer()
         delivery = self.transport.delivery
         install(consumer._fetcher, delivery.engine, delivery.config.unpack_bytes)  # noqa: SLF001 - no setting
-        read_in_place(consumer._client)  # noqa: SLF001 - as above
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         self.consumer.transport.delivery.reach("consume.fetch")
