@@ -13,9 +13,12 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.structs import TopicPartition
 
+from streams.engine import PLAIN
 from streams.worker.client.connect import client
-from streams.worker.client.unpack import BatchRecords, install
+from streams.worker.client.decompress import UNPACK_BYTES
+from streams.worker.client.unpack import install
 from streams.worker.config import WorkerConfig
+from tests.support.batches import messages, record_batch
 
 TP = TopicPartition("camera.events", 0)
 
@@ -52,14 +55,39 @@ def test_replaced_and_relied_upon_code_is_unchanged(part: Any, expected: str) ->
     assert fingerprint(part) == expected
 
 
-def test_a_fetcher_unpacks_by_batches_after_install_and_others_do_not() -> None:
-    """The copy of the method sees our class by the same global name; the module's own stays."""
-    target = SimpleNamespace()
-    install(target)
-    names = target._proc_fetch_request.__func__.__globals__
-    assert issubclass(names["PartitionRecords"], BatchRecords)
-    assert fetcher.Fetcher._proc_fetch_request.__globals__["PartitionRecords"] is fetcher.PartitionRecords
-    assert inspect.iscoroutinefunction(target._proc_fetch_request)
+def test_a_fetch_is_unpacked_by_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What aiokafka's own fetcher makes of an answer of Kafka's, once its module's two names are ours."""
+    for name in ("PartitionRecords", "MemoryRecords"):
+        monkeypatch.setattr(fetcher, name, getattr(fetcher, name))
+    passed: list[str] = []
+    install(PLAIN, UNPACK_BYTES, passed.append)
+    data = record_batch(5, [b"a", b"b"]) + record_batch(7, [b"no"], producer=9, transactional=True)
+
+    async def fetched() -> tuple[Any, int]:
+        subscriptions = SubscriptionState()
+        subscriptions.subscribe({TP.topic})
+        subscriptions.assign_from_subscribed([TP])
+        subscriptions.seek(TP, 6)
+        assert subscriptions.subscription is not None
+        assignment = subscriptions.subscription.assignment
+        partition = (TP.partition, 0, 8, 8, 0, [(9, 7)], -1, data)
+        answer = SimpleNamespace(API_VERSION=11, topics=[(TP.topic, [partition])])
+
+        async def send(*_: object) -> Any:
+            return answer
+
+        me = SimpleNamespace(
+            _client=SimpleNamespace(send=send), _client_rack="", _records={}, _prefetch_backoff=1,
+            _key_deserializer=None, _value_deserializer=None, _check_crcs=True, _isolation_level=1,
+        )  # fmt: skip
+        asked = SimpleNamespace(topics=[(TP.topic, [(TP.partition, 6, 1)])])
+        assert await fetcher.Fetcher._proc_fetch_request(me, assignment, 1, asked)
+        return me._records[TP].getall(), assignment.state_value(TP).position
+
+    polled, position = asyncio.run(fetched())
+    assert [(f.start, f.batch.next_offset) for f in polled] == [(6, 7), (7, 8)]
+    assert messages(polled, 6) == [(6, b"b")]
+    assert (position, passed) == (8, ["consume.fetch"])
 
 
 def test_the_client_never_chooses_a_position_and_hides_aborted_transactions() -> None:
@@ -68,9 +96,12 @@ def test_the_client_never_chooses_a_position_and_hides_aborted_transactions() ->
     async def settings() -> tuple[object, ...]:
         consumer = client(WorkerConfig(brokers=("127.0.0.1:1",)))
         consumer._closed = True
-        return consumer._auto_offset_reset, consumer._isolation_level, consumer._enable_auto_commit
+        return (
+            consumer._auto_offset_reset, consumer._isolation_level, consumer._enable_auto_commit,
+            consumer._check_crcs,
+        )  # fmt: skip
 
-    assert asyncio.run(settings()) == ("none", "read_committed", False)
+    assert asyncio.run(settings()) == ("none", "read_committed", False, True)
 
 
 def test_a_partition_held_with_a_position_is_neither_fetched_nor_reset() -> None:

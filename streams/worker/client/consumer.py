@@ -57,15 +57,10 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
     logger = QUIET
 
     async def on_start(self) -> None:
-        """Nothing is fetched before the subscription, so the fetcher is changed in time."""
-        await super().on_start()
-        consumer = self._ensure_consumer()
+        """What unpacks a fetch is replaced before there is any."""
         delivery = self.transport.delivery
-        install(consumer._fetcher, delivery.engine, delivery.config.unpack_bytes)  # noqa: SLF001 - no setting
-
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
-        self.consumer.transport.delivery.reach("consume.fetch")
-        return await super()._fetch_records(*args, **kwargs)
+        install(delivery.engine, delivery.config.unpack_bytes, delivery.reach)
+        await super().on_start()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         return client(transport.delivery.config)
