@@ -65,9 +65,6 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         return client(transport.delivery.config)
 
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's own detector compares a monotonic clock with the time of day; it only logs, and wrongly."""
-
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
     """Seeks to where the states want to go on, whatever Kafka has as committed."""
