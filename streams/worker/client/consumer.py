@@ -6,7 +6,7 @@ owns aiokafka's client, the consumer is what the rest of Faust sees in the main 
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 import aiokafka
@@ -37,24 +37,38 @@ QUIET = logging.getLogger("faust.songlo")
 
 
 class Listener(driver.ConsumerRebalanceListener):  # type: ignore[misc] # Faust has no types here
-    """Holds new partitions until their true position is known."""
+    """Holds new partitions until their true position is known, and tells the thread while it joins."""
+
+    def __init__(self, thread: "Thread") -> None:
+        super().__init__(thread)
+        self.thread = thread
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> Awaitable[Any]:
+        """From here on the client may ask to join at any time."""
+        self.thread.joins = True
+        revocation: Awaitable[Any] = super().on_partitions_revoked(revoked)
+        return revocation
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Nothing may be fetched from Kafka's committed offset, nor may its absence be an error.
 
         This runs before the fetcher does. A partition with a position that is paused is left alone by it.
         """
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - Faust's listener has no other way
         for tp in assigned:
-            consumer.seek(tp, 0)
-            consumer.pause(tp)
-        await super().on_partitions_assigned(assigned)
+            self.thread.client.seek(tp, 0)
+            self.thread.client.pause(tp)
+        try:
+            await super().on_partitions_assigned(assigned)
+        finally:
+            self.thread.joins = False
 
 
 class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has no types here
-    """The thread with aiokafka's client."""
+    """The thread with aiokafka's client; `joins` is whether that is between revocation and assignment."""
 
     logger = QUIET
+    client: aiokafka.AIOKafkaConsumer
+    joins = False
 
     async def on_start(self) -> None:
         """What unpacks a fetch is replaced before there is any."""
@@ -63,7 +77,8 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
         await super().on_start()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        return client(transport.delivery.config)
+        self.client = client(transport.delivery.config)
+        return self.client
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
@@ -71,10 +86,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
 
     RebalanceListener = Listener
     logger = QUIET
+    thread: Thread
     _corrupt = 0
 
     def _new_consumer_thread(self) -> Thread:
-        return Thread(self, loop=self.loop, beacon=self.beacon)
+        self.thread = Thread(self, loop=self.loop, beacon=self.beacon)
+        return self.thread
 
     @property
     def _delivery(self) -> Delivery:
@@ -91,7 +108,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
         return done
 
     async def _seek_and_resume(self, positions: Mapping[TP, int]) -> Mapping[TP, int]:
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
+        consumer = self.thread.client
         assigned = consumer.assignment()
         done = {tp: offset for tp, offset in positions.items() if tp in assigned}
         for tp, offset in done.items():
@@ -140,10 +157,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
         return await self.in_thread(self._commit_own(positions, timeout_s))
 
     async def _commit_own(self, positions: Mapping[Partition, int], timeout_s: float) -> bool:
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
+        consumer = self.thread.client
         # behind a request to join Kafka reads it as one of the last generation, and aiokafka joins once more:
         # with a commit in each such wait the rebalances of a group never end
-        if consumer._coordinator._performed_join_prepare:  # noqa: SLF001 - aiokafka does not tell otherwise
+        if self.thread.joins:
             return False
         assigned = consumer.assignment()
         offsets = {tp: offset for p, offset in positions.items() if (tp := TP(*p)) in assigned}
@@ -173,7 +190,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
             raise LogUnknown(f"where it begins and ends: {error!r}") from error
 
     async def _log_bounds(self, counted_ms: Mapping[TP, int | None]) -> dict[Partition, LogBounds]:
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
+        consumer = self.thread.client
         wanted = {driver.ensure_aiokafka_TP(tp): ms for tp, ms in counted_ms.items()}
         # at once: a fetch that is under way holds up the answers to each of them by half a second
         starts, ends, news = await asyncio.gather(
@@ -199,12 +216,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
     @property
     def thread_loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop of the consumer's thread, while it runs."""
-        loop = self._thread.thread_loop
+        loop = self.thread.thread_loop
         return loop if loop.is_running() else None
 
     async def in_thread(self, work: Coroutine[Any, Any, T]) -> T:
         """Run in the consumer's thread, past Faust's method queue, where a slow call would block fetches."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._thread.thread_loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread.thread_loop))
 
 
 class Transport(driver.Transport):  # type: ignore[misc] # Faust has no types here
