@@ -7,11 +7,13 @@ owns aiokafka's client, the consumer is what the rest of Faust sees in the main 
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import aiokafka
 from aiokafka.errors import (
     CommitFailedError,
+    ConsumerStoppedError,
     CorruptRecordException,
     IllegalStateError,
     KafkaError,
@@ -32,6 +34,8 @@ T = TypeVar("T")
 CORRUPT_LIMIT = 5
 # between two looks whether there is something to fetch
 IDLE_S = 0.2
+# no such partition: aiokafka has nothing to hand over of it
+NOWHERE = aiokafka.TopicPartition("", -1)
 # mode would name the logger after this module and tell each step of a service at INFO
 QUIET = logging.getLogger("faust.songlo")
 
@@ -64,17 +68,21 @@ class Listener(driver.ConsumerRebalanceListener):  # type: ignore[misc] # Faust 
 
 
 class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has no types here
-    """The thread with aiokafka's client; `joins` is whether that is between revocation and assignment."""
+    """The thread with aiokafka's client.
+
+    `connected` is whether that has been started, `joins` whether it is between revocation and assignment.
+    """
 
     logger = QUIET
     client: aiokafka.AIOKafkaConsumer
-    joins = False
+    connected = joins = False
 
     async def on_start(self) -> None:
         """What unpacks a fetch is replaced before there is any."""
         delivery = self.transport.delivery
         install(delivery.engine, delivery.config.unpack_bytes, delivery.reach)
         await super().on_start()
+        self.connected = True
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         self.client = client(transport.delivery.config)
@@ -201,17 +209,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
         first = {tp: found.offset for tp, found in news.items() if found}
         return {(tp.topic, tp.partition): LogBounds(starts[tp], ends[tp], first.get(tp)) for tp in wanted}
 
-    def check(self) -> None:
-        """Raise what ended a background task of aiokafka: only callers of its own `getmany` are told."""
-        consumer = self._thread._consumer  # noqa: SLF001 - the client belongs to Faust's thread
-        if consumer is None or consumer._closed or consumer._coordinator is None:  # noqa: SLF001 - Faust reads
-            return  # from the fetcher directly, past aiokafka's own checks
-        coordinator = consumer._coordinator  # noqa: SLF001 - as above
-        if coordinator._pending_exception is not None:  # noqa: SLF001 - as above
-            raise coordinator._pending_exception  # noqa: SLF001 - as above
-        for task in (coordinator._coordination_task, consumer._fetcher._fetch_task):  # noqa: SLF001 - as above
-            if task.done():
-                raise RuntimeError(f"a background task of the Kafka client has ended: {task!r}")
+    async def check(self) -> None:
+        """Raise what the group's coordinator has refused for good: only callers of `getmany` are told."""
+        if self.thread.connected and self.thread_loop:
+            await self.in_thread(self._check())
+
+    async def _check(self) -> None:
+        # within a rebalance it would wait for the end of that, though what it raises it raises at once
+        with suppress(TimeoutError, ConsumerStoppedError):
+            async with asyncio.timeout(0):
+                await self.thread.client.getmany(NOWHERE, timeout_ms=0)
 
     @property
     def thread_loop(self) -> asyncio.AbstractEventLoop | None:
