@@ -81,9 +81,11 @@ class NoTables(TableManager):  # type: ignore[misc] # Faust has no types here
     logger = QUIET
 
     async def on_start(self) -> None:
-        """As Faust's own, at once."""
-        await self._update_channels()
+        """What takes partitions on after a rebalance."""
         await self.recovery.start()
+
+    async def wait_until_tables_registered(self) -> None:
+        """None will be."""
 
 
 class SongloApp(faust.App):  # type: ignore[misc] # Faust has no types here
