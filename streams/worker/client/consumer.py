@@ -76,17 +76,59 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
     logger = QUIET
     client: aiokafka.AIOKafkaConsumer
     connected = joins = False
+    _corrupt = 0
+
+    @property
+    def delivery(self) -> Delivery:
+        """The runtime."""
+        delivery: Delivery = self.transport.delivery
+        return delivery
 
     async def on_start(self) -> None:
         """What unpacks a fetch is replaced before there is any."""
-        delivery = self.transport.delivery
-        install(delivery.engine, delivery.config.unpack_bytes, delivery.reach)
+        install(self.delivery.engine, self.delivery.config.unpack_bytes, self.delivery.reach)
         await super().on_start()
         self.connected = True
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         self.client = client(transport.delivery.config)
         return self.client
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """What has been fetched, by partition; called in the main thread. A failure is told, not raised."""
+        # a copy: Faust empties the set while the thread waits, and aiokafka takes an empty one for all
+        paused = self.delivery.paused
+        active = {tp for tp in active_partitions or () if tp.topic not in paused}
+        if not active:
+            await asyncio.sleep(min(timeout, IDLE_S))
+            return {}
+        try:
+            records = await super().getmany(active, timeout)
+        except OffsetOutOfRangeError as error:
+            await self._out_of_range(error)
+        except CorruptRecordException as error:
+            await self._corrupted(error)
+        except KafkaError as error:
+            self.delivery.fail(FetchFailed(f"Kafka refuses a fetch: {error!r}: see the broker's log"))
+            await asyncio.sleep(1)
+        else:
+            self._corrupt = 0
+            return records
+        return {}
+
+    async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
+        """The log was cut below the position, or is shorter than it: the delivery decides which, loudly."""
+        offsets = {(tp.topic, tp.partition): offset for tp, offset in error.args[0].items()}
+        await self.delivery.out_of_range(offsets)
+
+    async def _corrupted(self, error: CorruptRecordException) -> None:
+        """Damage on the wire heals when the batch is fetched again, damage on the broker's disk does not."""
+        self._corrupt += 1
+        log.warning("a record batch is damaged (%s), fetching it again", error)
+        if self._corrupt >= CORRUPT_LIMIT:
+            reason = f"{error}: damaged {CORRUPT_LIMIT} times in turn, so it is damaged on the broker's disk"
+            self.delivery.fail(FetchFailed(f"{reason}: restore that partition from a replica"))
+        await asyncio.sleep(1)
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
@@ -95,20 +137,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
     RebalanceListener = Listener
     logger = QUIET
     thread: Thread
-    _corrupt = 0
 
     def _new_consumer_thread(self) -> Thread:
         self.thread = Thread(self, loop=self.loop, beacon=self.beacon)
         return self.thread
 
-    @property
-    def _delivery(self) -> Delivery:
-        delivery: Delivery = self.transport.delivery
-        return delivery
-
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every partition whose state is there, and let it be fetched; the others stay held."""
-        delivery = self._delivery
+        delivery = self.thread.delivery
         delivery.reach("recover.before_seek")
         positions = {TP(*partition): offset for partition, offset in delivery.positions().items()}
         done = await self.in_thread(self._seek_and_resume(positions))
@@ -124,41 +160,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
             consumer.seek(at, offset)
             consumer.resume(at)
         return done
-
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        # a copy: Faust empties the set while the thread waits, and aiokafka takes an empty one for all
-        paused = self._delivery.paused
-        active = {tp for tp in active_partitions or () if tp.topic not in paused}
-        if not active:
-            await asyncio.sleep(min(timeout, IDLE_S))
-            return {}
-        try:
-            records = await super()._getmany(active, timeout)
-        except OffsetOutOfRangeError as error:
-            await self._out_of_range(error)
-        except CorruptRecordException as error:
-            await self._corrupted(error)
-        except KafkaError as error:
-            self._delivery.fail(FetchFailed(f"Kafka refuses a fetch: {error!r}: see the broker's log"))
-            await asyncio.sleep(1)
-        else:
-            self._corrupt = 0
-            return records
-        return {}
-
-    async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
-        """The log was cut below the position, or is shorter than it: the delivery decides which, loudly."""
-        offsets = {(tp.topic, tp.partition): offset for tp, offset in error.args[0].items()}
-        await self._delivery.out_of_range(offsets)
-
-    async def _corrupted(self, error: CorruptRecordException) -> None:
-        """Damage on the wire heals when the batch is fetched again, damage on the broker's disk does not."""
-        self._corrupt += 1
-        log.warning("a record batch is damaged (%s), fetching it again", error)
-        if self._corrupt >= CORRUPT_LIMIT:
-            reason = f"{error}: damaged {CORRUPT_LIMIT} times in turn, so it is damaged on the broker's disk"
-            self._delivery.fail(FetchFailed(f"{reason}: restore that partition from a replica"))
-        await asyncio.sleep(1)
 
     async def commit_positions(self, positions: Mapping[Partition, int], timeout_s: float) -> bool:
         """Commit to Kafka, for its lag tools; False when it did not take them, which harms nothing."""
