@@ -105,7 +105,7 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
         try:
             records = await super().getmany(active, timeout)
         except OffsetOutOfRangeError as error:
-            await self._out_of_range(error)
+            await self._lost_place(error)
         except CorruptRecordException as error:
             await self._corrupted(error)
         except KafkaError as error:
@@ -116,7 +116,7 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
             return records
         return {}
 
-    async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
+    async def _lost_place(self, error: OffsetOutOfRangeError) -> None:
         """The log was cut below the position, or is shorter than it: the delivery decides which, loudly."""
         offsets = {(tp.topic, tp.partition): offset for tp, offset in error.args[0].items()}
         await self.delivery.out_of_range(offsets)
