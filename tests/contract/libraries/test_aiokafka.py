@@ -46,6 +46,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (fetcher.Fetcher._get_actions_per_node, "1dab2cf937d1"),
         (fetcher.Fetcher._update_fetch_positions, "d7774d8241dc"),
         (GroupCoordinator._on_join_complete, "0b0b3d204b40"),
+        (GroupCoordinator.check_errors, "ba6ca51ad348"),
+        (aiokafka.AIOKafkaConsumer.getmany, "bc6d248e42a4"),
         (GroupCoordinator.ensure_active_group, "33c84c1a9301"),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
