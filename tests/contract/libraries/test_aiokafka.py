@@ -8,6 +8,7 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka import conn
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
@@ -104,6 +105,25 @@ def test_the_client_never_chooses_a_position_and_hides_aborted_transactions() ->
         )  # fmt: skip
 
     assert asyncio.run(settings()) == ("none", "read_committed", False, True)
+
+
+def test_an_answer_is_read_without_a_halt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio halts where twice the limit waits; aiokafka takes the limit from its module."""
+    monkeypatch.setattr(conn, "READER_LIMIT", conn.READER_LIMIT)
+
+    async def limit() -> int:
+        config = WorkerConfig(brokers=("127.0.0.1:1",))
+        client(config)._closed = True
+        listening = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        connection = conn.AIOKafkaConnection(*listening.sockets[0].getsockname(), request_timeout_ms=1000)
+        connection._do_version_lookup = lambda: asyncio.sleep(0)
+        await connection.connect()
+        found: int = connection._reader._limit
+        connection.close()
+        listening.close()
+        return found
+
+    assert asyncio.run(limit()) == WorkerConfig(brokers=("127.0.0.1:1",)).fetch_most_bytes
 
 
 def test_a_partition_held_with_a_position_is_neither_fetched_nor_reset() -> None:
