@@ -114,12 +114,21 @@ def test_an_answer_is_read_without_a_halt(monkeypatch: pytest.MonkeyPatch) -> No
     async def limit() -> int:
         config = WorkerConfig(brokers=("127.0.0.1:1",))
         client(config)._closed = True
-        listening = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        ended = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            ended.set()
+
+        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
         connection = conn.AIOKafkaConnection(*listening.sockets[0].getsockname(), request_timeout_ms=1000)
         connection._do_version_lookup = lambda: asyncio.sleep(0)
         await connection.connect()
         found: int = connection._reader._limit
-        connection.close()
+        await connection.close()
+        await ended.wait()
         listening.close()
         return found
 
