@@ -2,7 +2,7 @@
 
 The driver makes the bytes of each column from a list of Python's values, two microseconds a row. Packed
 columns are those bytes, so that only a block's frame is left to write. What of the driver is relied upon
-is in tests/contract/test_driver_seams.py.
+is in tests/contract/libraries.
 """
 
 from collections import deque

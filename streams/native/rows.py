@@ -3,14 +3,13 @@
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
-from ctypes import byref, c_int64, c_void_p, string_at
+from ctypes import addressof, byref, c_char, c_int64, c_void_p, string_at
 from itertools import accumulate
 from typing import Any
 
 from streams.core.packed import BY_WIDTH, Bytes, Layout, Packed
 from streams.core.values import OFFSET_BITS, Rows
 from streams.native.library import Library
-from streams.native.unfilled import unfilled
 from streams.spec import Count, Measure, StreamSpec, Sum
 
 # more starts of windows than this among the rows of a flush are found in the rows
@@ -31,10 +30,11 @@ def take_rows(library: Library, state: Any, spec: StreamSpec, count: int, epoch:
         room += [8 * count] * (1 if isinstance(measure, Count | Sum) else 4)
         room += [] if isinstance(measure, Count | Sum) else [8 * buckets] * 2
     # one piece of memory for all, and no copies of it; each column begins at a whole word, with room for
-    # what is written behind it, and what narrow numbers leave free is never touched
+    # what is written behind it
     *places, end = accumulate((-(-size // 8) * 8 + SPARE for size in room), initial=0)
-    block, begin = unfilled(end)
-    view, used = memoryview(block), array("q", bytes(8 * len(room)))
+    block = bytearray(end)
+    begin = addressof(c_char.from_buffer(block))
+    view, used = memoryview(block).toreadonly(), array("q", bytes(8 * len(room)))
     addresses = array("Q", [begin + place for place in places])
     first = epoch << OFFSET_BITS
     wide = library.rows(state, first, addresses.buffer_info()[0], used.buffer_info()[0])

@@ -29,6 +29,9 @@ from streams.worker.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
+# longer than a worker lives
+NEVER_S = 365 * 24 * 3600.0
+
 __all__ = ["EXIT_FAILED", "EXIT_HELP", "EXIT_OK", "EXIT_STALLED", "SongloApp", "build_app", "run_worker"]
 
 
@@ -78,9 +81,11 @@ class NoTables(TableManager):  # type: ignore[misc] # Faust has no types here
     logger = QUIET
 
     async def on_start(self) -> None:
-        """As Faust's own, at once."""
-        await self._update_channels()
+        """What takes partitions on after a rebalance."""
         await self.recovery.start()
+
+    async def wait_until_tables_registered(self) -> None:
+        """None will be."""
 
 
 class SongloApp(faust.App):  # type: ignore[misc] # Faust has no types here
@@ -112,6 +117,9 @@ def build_app(runtime: Runtime, specs: Sequence[StreamSpec]) -> SongloApp:
         # both count polls of a partition, not messages
         stream_buffer_maxsize=4,
         broker_max_poll_records=config.poll_batches,
+        # Faust has nothing to commit here; and its look for standstills, at the same times, compares a
+        # monotonic clock with the time of day
+        broker_commit_interval=NEVER_S,
         # waiting for empty streams can block a rebalance for good
         stream_wait_empty=False,
         # the process is restarted and replays; an agent that goes on would have skipped what raised

@@ -34,7 +34,7 @@ def sent(first: int, count: int) -> list[tuple[bytes, bytes]]:
     ("place", "why", "stack_of"),
     [
         ("consume.fold=hang", "event loop has not answered|has stood at offset 0", "in deliver"),
-        ("consume.fetch@3=hang", "consumer thread has not answered|has stood at offset", "in _fetch_records"),
+        ("consume.fetch=hang", "consumer thread has not answered|has stood at offset", "in unpacked"),
     ],
 )
 def test_a_worker_that_hangs_ends_itself_and_the_next_one_goes_on(

@@ -7,11 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.structs import TopicPartition
 
-from streams.worker.errors import EXIT_HELP, EXIT_OK
+from streams.worker.errors import EXIT_FAILED, EXIT_HELP, EXIT_OK
 from tests.support.events import camera_event, message
 from tests.support.oracle import totals
 from tests.support.proxy import Proxy
@@ -168,6 +169,23 @@ def test_a_topic_that_is_not_there_stops_the_worker(stream: River) -> None:
     assert worker.wait_exit() == EXIT_HELP
     assert "never-made" in worker.status()["message"]
     assert "songlo topics" in worker.status()["message"]
+
+
+def test_a_group_that_refuses_the_worker_stops_it(stream: River) -> None:
+    """Others have its name, with other assignors; aiokafka tells only who fetches through it."""
+    other = KafkaConsumer(
+        stream.name,
+        bootstrap_servers=stream.stack.brokers,
+        group_id=stream.name,
+        partition_assignment_strategy=[RangePartitionAssignor],
+    )
+    eventually(lambda: other.poll(timeout_ms=100) is not None and bool(other.assignment()))
+    worker = stream.start()
+    try:
+        assert worker.wait_exit() == EXIT_FAILED
+    finally:
+        other.close(autocommit=False)
+    assert "InconsistentGroupProtocol" in worker.status()["message"]
 
 
 def test_a_log_cut_below_the_replay_stops_loudly_until_the_gap_is_accepted(stream: River) -> None:

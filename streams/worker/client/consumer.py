@@ -6,12 +6,14 @@ owns aiokafka's client, the consumer is what the rest of Faust sees in the main 
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import aiokafka
 from aiokafka.errors import (
     CommitFailedError,
+    ConsumerStoppedError,
     CorruptRecordException,
     IllegalStateError,
     KafkaError,
@@ -21,7 +23,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.worker.client.connect import client
-from streams.worker.client.frames import read_in_place
 from streams.worker.client.seam import Delivery
 from streams.worker.client.unpack import install
 from streams.worker.errors import FetchFailed, LogUnknown
@@ -33,47 +34,101 @@ T = TypeVar("T")
 CORRUPT_LIMIT = 5
 # between two looks whether there is something to fetch
 IDLE_S = 0.2
+# no such partition: aiokafka has nothing to hand over of it
+NOWHERE = aiokafka.TopicPartition("", -1)
 # mode would name the logger after this module and tell each step of a service at INFO
 QUIET = logging.getLogger("faust.songlo")
 
 
 class Listener(driver.ConsumerRebalanceListener):  # type: ignore[misc] # Faust has no types here
-    """Holds new partitions until their true position is known."""
+    """Holds new partitions until their true position is known, and tells the thread while it joins."""
+
+    def __init__(self, thread: "Thread") -> None:
+        super().__init__(thread)
+        self.thread = thread
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> Awaitable[Any]:
+        """From here on the client may ask to join at any time."""
+        self.thread.joins = True
+        revocation: Awaitable[Any] = super().on_partitions_revoked(revoked)
+        return revocation
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Nothing may be fetched from Kafka's committed offset, nor may its absence be an error.
 
         This runs before the fetcher does. A partition with a position that is paused is left alone by it.
         """
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - Faust's listener has no other way
         for tp in assigned:
-            consumer.seek(tp, 0)
-            consumer.pause(tp)
-        await super().on_partitions_assigned(assigned)
+            self.thread.client.seek(tp, 0)
+            self.thread.client.pause(tp)
+        try:
+            await super().on_partitions_assigned(assigned)
+        finally:
+            self.thread.joins = False
 
 
 class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has no types here
-    """The thread with aiokafka's client."""
+    """The thread with aiokafka's client.
+
+    `connected` is whether that has been started, `joins` whether it is between revocation and assignment.
+    """
 
     logger = QUIET
+    client: aiokafka.AIOKafkaConsumer
+    connected = joins = False
+    _corrupt = 0
+
+    @property
+    def delivery(self) -> Delivery:
+        """The runtime."""
+        delivery: Delivery = self.transport.delivery
+        return delivery
 
     async def on_start(self) -> None:
-        """Nothing is fetched before the subscription, so the fetcher is changed in time."""
+        """What unpacks a fetch is replaced before there is any."""
+        install(self.delivery.engine, self.delivery.config.unpack_bytes, self.delivery.reach)
         await super().on_start()
-        consumer = self._ensure_consumer()
-        delivery = self.transport.delivery
-        install(consumer._fetcher, delivery.engine, delivery.config.unpack_bytes)  # noqa: SLF001 - no setting
-        read_in_place(consumer._client)  # noqa: SLF001 - as above
-
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
-        self.consumer.transport.delivery.reach("consume.fetch")
-        return await super()._fetch_records(*args, **kwargs)
+        self.connected = True
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        return client(transport.delivery.config)
+        self.client = client(transport.delivery.config)
+        return self.client
 
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's own detector compares a monotonic clock with the time of day; it only logs, and wrongly."""
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """What has been fetched, by partition; called in the main thread. A failure is told, not raised."""
+        # a copy: Faust empties the set while the thread waits, and aiokafka takes an empty one for all
+        paused = self.delivery.paused
+        active = {tp for tp in active_partitions or () if tp.topic not in paused}
+        if not active:
+            await asyncio.sleep(min(timeout, IDLE_S))
+            return {}
+        try:
+            records = await super().getmany(active, timeout)
+        except OffsetOutOfRangeError as error:
+            await self._lost_place(error)
+        except CorruptRecordException as error:
+            await self._corrupted(error)
+        except KafkaError as error:
+            self.delivery.fail(FetchFailed(f"Kafka refuses a fetch: {error!r}: see the broker's log"))
+            await asyncio.sleep(1)
+        else:
+            self._corrupt = 0
+            return records
+        return {}
+
+    async def _lost_place(self, error: OffsetOutOfRangeError) -> None:
+        """The log was cut below the position, or is shorter than it: the delivery decides which, loudly."""
+        offsets = {(tp.topic, tp.partition): offset for tp, offset in error.args[0].items()}
+        await self.delivery.out_of_range(offsets)
+
+    async def _corrupted(self, error: CorruptRecordException) -> None:
+        """Damage on the wire heals when the batch is fetched again, damage on the broker's disk does not."""
+        self._corrupt += 1
+        log.warning("a record batch is damaged (%s), fetching it again", error)
+        if self._corrupt >= CORRUPT_LIMIT:
+            reason = f"{error}: damaged {CORRUPT_LIMIT} times in turn, so it is damaged on the broker's disk"
+            self.delivery.fail(FetchFailed(f"{reason}: restore that partition from a replica"))
+        await asyncio.sleep(1)
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
@@ -81,19 +136,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
 
     RebalanceListener = Listener
     logger = QUIET
-    _corrupt = 0
+    thread: Thread
 
     def _new_consumer_thread(self) -> Thread:
-        return Thread(self, loop=self.loop, beacon=self.beacon)
-
-    @property
-    def _delivery(self) -> Delivery:
-        delivery: Delivery = self.transport.delivery
-        return delivery
+        self.thread = Thread(self, loop=self.loop, beacon=self.beacon)
+        return self.thread
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every partition whose state is there, and let it be fetched; the others stay held."""
-        delivery = self._delivery
+        delivery = self.thread.delivery
         delivery.reach("recover.before_seek")
         positions = {TP(*partition): offset for partition, offset in delivery.positions().items()}
         done = await self.in_thread(self._seek_and_resume(positions))
@@ -101,7 +152,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
         return done
 
     async def _seek_and_resume(self, positions: Mapping[TP, int]) -> Mapping[TP, int]:
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
+        consumer = self.thread.client
         assigned = consumer.assignment()
         done = {tp: offset for tp, offset in positions.items() if tp in assigned}
         for tp, offset in done.items():
@@ -110,50 +161,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
             consumer.resume(at)
         return done
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        # a copy: Faust empties the set while the thread waits, and aiokafka takes an empty one for all
-        paused = self._delivery.paused
-        active = {tp for tp in active_partitions or () if tp.topic not in paused}
-        if not active:
-            await asyncio.sleep(min(timeout, IDLE_S))
-            return {}
-        try:
-            records = await super()._getmany(active, timeout)
-        except OffsetOutOfRangeError as error:
-            await self._out_of_range(error)
-        except CorruptRecordException as error:
-            await self._corrupted(error)
-        except KafkaError as error:
-            self._delivery.fail(FetchFailed(f"Kafka refuses a fetch: {error!r}: see the broker's log"))
-            await asyncio.sleep(1)
-        else:
-            self._corrupt = 0
-            return records
-        return {}
-
-    async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
-        """The log was cut below the position, or is shorter than it: the delivery decides which, loudly."""
-        offsets = {(tp.topic, tp.partition): offset for tp, offset in error.args[0].items()}
-        await self._delivery.out_of_range(offsets)
-
-    async def _corrupted(self, error: CorruptRecordException) -> None:
-        """Damage on the wire heals when the batch is fetched again, damage on the broker's disk does not."""
-        self._corrupt += 1
-        log.warning("a record batch is damaged (%s), fetching it again", error)
-        if self._corrupt >= CORRUPT_LIMIT:
-            reason = f"{error}: damaged {CORRUPT_LIMIT} times in turn, so it is damaged on the broker's disk"
-            self._delivery.fail(FetchFailed(f"{reason}: restore that partition from a replica"))
-        await asyncio.sleep(1)
-
     async def commit_positions(self, positions: Mapping[Partition, int], timeout_s: float) -> bool:
         """Commit to Kafka, for its lag tools; False when it did not take them, which harms nothing."""
         return await self.in_thread(self._commit_own(positions, timeout_s))
 
     async def _commit_own(self, positions: Mapping[Partition, int], timeout_s: float) -> bool:
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
+        consumer = self.thread.client
         # behind a request to join Kafka reads it as one of the last generation, and aiokafka joins once more:
         # with a commit in each such wait the rebalances of a group never end
-        if consumer._coordinator._performed_join_prepare:  # noqa: SLF001 - aiokafka does not tell otherwise
+        if self.thread.joins:
             return False
         assigned = consumer.assignment()
         offsets = {tp: offset for p, offset in positions.items() if (tp := TP(*p)) in assigned}
@@ -183,7 +199,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
             raise LogUnknown(f"where it begins and ends: {error!r}") from error
 
     async def _log_bounds(self, counted_ms: Mapping[TP, int | None]) -> dict[Partition, LogBounds]:
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001 - the client belongs to Faust's thread
+        consumer = self.thread.client
         wanted = {driver.ensure_aiokafka_TP(tp): ms for tp, ms in counted_ms.items()}
         # at once: a fetch that is under way holds up the answers to each of them by half a second
         starts, ends, news = await asyncio.gather(
@@ -194,27 +210,26 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
         first = {tp: found.offset for tp, found in news.items() if found}
         return {(tp.topic, tp.partition): LogBounds(starts[tp], ends[tp], first.get(tp)) for tp in wanted}
 
-    def check(self) -> None:
-        """Raise what ended a background task of aiokafka: only callers of its own `getmany` are told."""
-        consumer = self._thread._consumer  # noqa: SLF001 - the client belongs to Faust's thread
-        if consumer is None or consumer._closed or consumer._coordinator is None:  # noqa: SLF001 - Faust reads
-            return  # from the fetcher directly, past aiokafka's own checks
-        coordinator = consumer._coordinator  # noqa: SLF001 - as above
-        if coordinator._pending_exception is not None:  # noqa: SLF001 - as above
-            raise coordinator._pending_exception  # noqa: SLF001 - as above
-        for task in (coordinator._coordination_task, consumer._fetcher._fetch_task):  # noqa: SLF001 - as above
-            if task.done():
-                raise RuntimeError(f"a background task of the Kafka client has ended: {task!r}")
+    async def check(self) -> None:
+        """Raise what the group's coordinator has refused for good: only callers of `getmany` are told."""
+        if self.thread.connected and self.thread_loop:
+            await self.in_thread(self._check())
+
+    async def _check(self) -> None:
+        # within a rebalance it would wait for the end of that, though what it raises it raises at once
+        with suppress(TimeoutError, ConsumerStoppedError):
+            async with asyncio.timeout(0):
+                await self.thread.client.getmany(NOWHERE, timeout_ms=0)
 
     @property
     def thread_loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop of the consumer's thread, while it runs."""
-        loop = self._thread.thread_loop
+        loop = self.thread.thread_loop
         return loop if loop.is_running() else None
 
     async def in_thread(self, work: Coroutine[Any, Any, T]) -> T:
         """Run in the consumer's thread, past Faust's method queue, where a slow call would block fetches."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._thread.thread_loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread.thread_loop))
 
 
 class Transport(driver.Transport):  # type: ignore[misc] # Faust has no types here

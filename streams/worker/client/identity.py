@@ -1,35 +1,32 @@
 """Whether a topic is still the one whose log was read: another of the same name may have taken its place.
 
-Kafka tells them apart by an id. aiokafka 0.14 speaks no version of the metadata request that has it (10, of
-Kafka 2.8), so that version is spelt out here.
+Kafka tells them apart by an id. aiokafka does not ask for it, kafka-python does, so this is the one module of
+a worker with that library's client, which blocks, and gets threads of its own.
 """
 
 import asyncio
+import socket
+import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from io import BytesIO
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
-from aiokafka.protocol.abstract import AbstractType
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Schema,
-    TaggedFields,
-)
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogUnknown
 
+T = TypeVar("T")
 # a flush waits no longer than that for Kafka's answer; the next one asks again
 PATIENCE_S = 1.0
-NO_ID = bytes(16)
+# of an answer: a hundred thousand partitions
+MOST_BYTES = 8 * 1024 * 1024
+NO_ID = UUID(int=0)
 
 
 class Identities:
@@ -37,7 +34,9 @@ class Identities:
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
-        self._client: AIOKafkaClient | None = None
+        # of the thread that asks; one at a time
+        self._admin: KafkaAdminClient | None = None
+        self._under_way: Future[Any] | None = None
         self._known: dict[str, str] = {}
 
     def keep(self, topics: Collection[str]) -> None:
@@ -67,106 +66,77 @@ class Identities:
             await self.take_on(topics)
 
     async def close(self) -> None:
-        """Leave Kafka."""
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(PATIENCE_S):
-                    await client.close()
+        """Leave Kafka; a thread that it does not answer ends with the process."""
+        with suppress(KafkaError, OSError, TimeoutError):
+            await self._in_thread(self._leave)
 
     async def _found(self, topics: Collection[str]) -> dict[str, str]:
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                client = self._client or await self._connect()
-                answer = await client.send(client.get_random_node(), _Ask(topics))
-        except NotImplementedError:
-            # Kafka before 2.8 has no ids: where its logs begin and end has to do
-            return {}
+            described = await self._in_thread(partial(self._ask, [*topics]))
         except (KafkaError, OSError, TimeoutError) as error:
-            await self.close()
             raise LogUnknown(f"Kafka does not tell the ids of its topics: {error!r}") from error
-        return {
-            name: urlsafe_b64encode(known).decode().rstrip("=")
-            for error, name, known, *_ in answer.topics
-            if not error and known != NO_ID
-        }
+        # Kafka before 2.8 has no ids: where its logs begin and end has to do
+        ids = {topic["name"]: _id(topic) for topic in described if not topic["error_code"]}
+        return {name: known for name, known in ids.items() if known}
 
-    async def _connect(self) -> AIOKafkaClient:
-        self._client = client = AIOKafkaClient(
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        """What a call returns or raises that blocks, once the one before has ended; at most for a second."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self._under_way and not self._under_way.done():
+                await asyncio.wait([asyncio.wrap_future(self._under_way)])
+            self._under_way = future = Future[T]()
+            threading.Thread(target=_settle, args=(future, call), name="identity", daemon=True).start()
+            return await asyncio.wrap_future(future)
+
+    def _ask(self, topics: list[str]) -> list[dict[str, Any]]:
+        try:
+            self._admin = admin = self._admin or self._connect()
+            described: list[dict[str, Any]] = admin.describe_topics(topics)
+        except BaseException:
+            self._leave()
+            raise
+        return described
+
+    def _connect(self) -> KafkaAdminClient:
+        # a client leaves a socket behind wherever nobody listens
+        _knock(self._config.brokers)
+        return KafkaAdminClient(
             bootstrap_servers=list(self._config.brokers),
             client_id=f"{self._config.client_id}-identity",
-            request_timeout_ms=self._config.request_ms,
+            # one that gives up here leaves a thread behind, so it goes on until Kafka answers
+            bootstrap_timeout_ms=None,
+            request_timeout_ms=int(PATIENCE_S * 1000),
+            reconnect_backoff_max_ms=int(PATIENCE_S * 1000),
+            receive_message_max_bytes=MOST_BYTES,
         )
-        await client.bootstrap()
-        return client
+
+    def _leave(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            admin.close()
 
 
-class _Uuid(AbstractType):  # type: ignore[misc] # aiokafka has no types here
-    @classmethod
-    def encode(cls, value: bytes) -> bytes:
-        return value
-
-    @classmethod
-    def decode(cls, data: BytesIO) -> bytes:
-        return data.read(16)
+def _settle(future: "Future[T]", call: Callable[[], T]) -> None:
+    future.set_running_or_notify_cancel()
+    try:
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
+        future.set_exception(error)
 
 
-_TEXT, _TAGS = CompactString("utf-8"), ("tags", TaggedFields)
-_PARTITION = (
-    ("error_code", Int16),
-    ("partition", Int32),
-    ("leader", Int32),
-    ("leader_epoch", Int32),
-    ("replicas", CompactArray(Int32)),
-    ("isr", CompactArray(Int32)),
-    ("offline_replicas", CompactArray(Int32)),
-    _TAGS,
-)
-_TOPIC = (
-    ("error_code", Int16),
-    ("name", _TEXT),
-    ("topic_id", _Uuid),
-    ("is_internal", Boolean),
-    ("partitions", CompactArray(*_PARTITION)),
-    ("operations", Int32),
-    _TAGS,
-)
-_BROKER = (("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT), _TAGS)
+def _knock(brokers: Sequence[str]) -> None:
+    """Raise OSError when no broker listens."""
+    for last, address in enumerate(brokers, 1 - len(brokers)):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
+        except OSError:
+            if not last:
+                raise
+        else:
+            return
 
 
-class _Answer(Response):  # type: ignore[misc] # aiokafka has no types here
-    API_KEY = 3
-    API_VERSION = 10
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        ("brokers", CompactArray(*_BROKER)),
-        ("cluster_id", _TEXT),
-        ("controller_id", Int32),
-        ("topics", CompactArray(*_TOPIC)),
-        ("operations", Int32),
-        _TAGS,
-    )
-
-
-class _Question(RequestStruct):  # type: ignore[misc] # aiokafka has no types here
-    FLEXIBLE_VERSION = True
-    API_KEY = 3
-    API_VERSION = 10
-    RESPONSE_TYPE = _Answer
-    SCHEMA = Schema(
-        ("topics", CompactArray(("topic_id", _Uuid), ("name", _TEXT), _TAGS)),
-        ("create", Boolean),
-        ("cluster_operations", Boolean),
-        ("topic_operations", Boolean),
-        _TAGS,
-    )
-
-
-class _Ask(Request[_Question]):  # type: ignore[misc] # aiokafka has no types here
-    API_KEY = 3
-
-    def __init__(self, topics: Collection[str]) -> None:
-        self._topics = topics
-
-    def build(self, version: type[_Question]) -> _Question:
-        return version([(NO_ID, topic, {}) for topic in self._topics], False, False, False, {})
+def _id(topic: dict[str, Any]) -> str:
+    known = UUID(topic.get("topic_id") or str(NO_ID))
+    return "" if known == NO_ID else urlsafe_b64encode(known.bytes).decode().rstrip("=")

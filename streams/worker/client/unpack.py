@@ -6,35 +6,54 @@ original stay with them: the CRC, aborted transactions and control batches, a st
 and the position of the next fetch.
 """
 
-from collections.abc import Iterator
-from types import FunctionType, MethodType
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
+from aiokafka.structs import TopicPartition
 
 from streams.core.records import MAGIC, framed
 from streams.core.values import PackedBatches
 from streams.engine import PLAIN, Engine
+from streams.worker.client.aborted import Aborted
 from streams.worker.client.decompress import UNPACK_BYTES
 from streams.worker.client.whole import COMPRESSION, CONTROL, TRANSACTIONAL, WholeRecords
 from streams.worker.values import Batch, Fetched
 
 
-class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka has no types here
-    """The record batches of one fetch; iterating yields `Fetched`.
+class BatchRecords:
+    """The record batches of one fetch from an offset on, in place of aiokafka's `PartitionRecords`.
 
-    Batches without messages for us (control, aborted, emptied by compaction) come out empty, so that the
-    position moves past them. Raises CorruptRecordException when a CRC is wrong; the batch is fetched again.
+    Iterating yields `Fetched`. Batches without messages for us (control, aborted, emptied by compaction) come
+    out empty, so that the position moves past them. Topics that the engine has compiled get many at once.
+    Raises CorruptRecordException when a CRC is wrong; the batch is fetched again.
     """
 
-    next_fetch_offset: int
-    # the topics that it has compiled get many batches at once
-    engine = PLAIN
-    unpack_bytes = UNPACK_BYTES
+    def __init__(
+        self,
+        tp: TopicPartition,
+        records: WholeRecords,
+        aborted: Iterable[tuple[int, int]] | None,
+        offset: int,
+        engine: Engine = PLAIN,
+        unpack_bytes: int = UNPACK_BYTES,
+    ) -> None:
+        # aiokafka reads it whenever it has taken enough
+        self.next_fetch_offset = offset
+        self._tp, self._source, self._aborted = tp, records, Aborted(aborted)
+        self._library = engine.library if tp.topic in engine.compiled else None
+        self._unpack_bytes = unpack_bytes
+        self._fetched = self._unpack()
 
-    def _unpack_records(self) -> Iterator[Fetched]:
-        while self._records.has_next():
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Fetched:
+        return next(self._fetched)
+
+    def _unpack(self) -> Iterator[Fetched]:
+        while self._source.has_next():
             batches = self._next_run()
             for batch in self._next_batch() if batches is None else (batches,):
                 if batch.next_offset > self.next_fetch_offset:
@@ -43,29 +62,17 @@ class BatchRecords(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka h
 
     def _next_run(self) -> PackedBatches | None:
         """The next batches, as long as they need nothing but folding."""
-        library = self.engine.library
-        if library is None or self._tp.topic not in self.engine.compiled:
+        if self._library is None:
             return None
-        aborted = self._aborted_transactions or self._aborted_producers
-        stops = COMPRESSION | CONTROL | (TRANSACTIONAL if aborted else 0)
-        found: PackedBatches | None = self._records.next_run(library.run, stops)
-        return found
+        stops = COMPRESSION | CONTROL | (TRANSACTIONAL if self._aborted else 0)
+        return self._source.next_run(self._library.run, stops)
 
     def _next_batch(self) -> Iterator[Batch]:
-        raw = self._records.next_batch()
-        if self._check_crcs and not raw.validate_crc():
+        raw = self._source.next_batch()
+        if not raw.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-        visible = not self._is_aborted(raw) and not raw.is_control_batch
-        return unpack(raw, self.next_fetch_offset, self.unpack_bytes, visible=visible)
-
-    def _is_aborted(self, raw: Any) -> bool:
-        if self._isolation_level != fetcher.READ_COMMITTED or raw.producer_id is None:
-            return False
-        self._consume_aborted_up_to(raw.base_offset)
-        if raw.is_control_batch and self._contains_abort_marker(raw):
-            # not `remove`: Kafka may send an abort marker for a partition that is otherwise empty
-            self._aborted_producers.discard(raw.producer_id)
-        return raw.is_transactional and raw.producer_id in self._aborted_producers
+        visible = not self._aborted.hides(raw) and not raw.is_control_batch
+        return unpack(raw, self.next_fetch_offset, self._unpack_bytes, visible=visible)
 
 
 def unpack(raw: Any, wanted: int, unpack_bytes: int, *, visible: bool = True) -> Iterator[Batch]:
@@ -80,17 +87,17 @@ def unpack(raw: Any, wanted: int, unpack_bytes: int, *, visible: bool = True) ->
         yield framed(raw.base_offset, raw.next_offset, raw.max_timestamp, 0, b"")
 
 
-def install(target: Any, engine: Engine = PLAIN, unpack_bytes: int = UNPACK_BYTES) -> None:
-    """Make one fetcher of aiokafka unpack by batches; others in the process keep their own way.
+def install(engine: Engine, unpack_bytes: int, reach: Callable[[str], None]) -> None:
+    """From now on all consumers of aiokafka in this process unpack by batches: it has no setting for it.
 
-    `_proc_fetch_request` finds the classes by global names, so the fetcher gets its own copy of that method
-    whose globals name ours instead.
+    What they are told of checksums and transactions is passed over: both are always looked at.
     """
-    original = fetcher.Fetcher._proc_fetch_request  # noqa: SLF001 - aiokafka has no setting for it
-    ours = type("EngineRecords", (BatchRecords,), {"engine": engine, "unpack_bytes": unpack_bytes})
-    names = {**original.__globals__, "PartitionRecords": ours, "MemoryRecords": WholeRecords}
-    copy = FunctionType(
-        original.__code__, names, original.__name__, original.__defaults__, original.__closure__
-    )
-    copy.__kwdefaults__ = original.__kwdefaults__
-    target._proc_fetch_request = MethodType(copy, target)  # noqa: SLF001 - as above
+
+    def unpacked(
+        tp: TopicPartition, records: Any, aborted: Any, offset: int, *_settings: object
+    ) -> BatchRecords:
+        reach("consume.fetch")
+        return BatchRecords(tp, records, aborted, offset, engine, unpack_bytes)
+
+    # the names by which its fetcher finds the two; public, and pinned by tests/contract
+    fetcher.PartitionRecords, fetcher.MemoryRecords = unpacked, WholeRecords

@@ -78,7 +78,7 @@ class Flusher:
                 await _until(began + next_one.soonest_s, runtime.stopping)
                 await _until(began + next_one.usual_s, runtime.stopping, runtime.urgent)
                 runtime.urgent.clear()
-                self._consumer.check()
+                await self._consumer.check()
                 began = time.monotonic()
                 made = await flush(runtime, self._consumer, self._too_late)
                 next_one = pace(asked_s, longest_s, time.monotonic() - began, made)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 LINE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 # a broker that is away makes them repeat themselves ten times a second
-LIBRARIES = ("aiokafka", "faust", "mode", "asyncio")
+LIBRARIES = ("aiokafka", "kafka", "faust", "mode", "asyncio")
 REPEAT_S = 10.0
 
 

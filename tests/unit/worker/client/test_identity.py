@@ -1,13 +1,18 @@
 """A topic that was created again is another one, whatever its name; Kafka that is silent accuses nobody."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 
-from streams.worker.client.identity import Identities
+from streams.worker.client.identity import PATIENCE_S, Identities
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogUnknown
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 class Told(Identities):
@@ -71,3 +76,30 @@ def test_what_is_taken_on_has_to_be_known() -> None:
     """A worker that takes partitions on asks until Kafka answers."""
     with pytest.raises(LogUnknown, match="ids of its topics"):
         asyncio.run(Identities(WorkerConfig(brokers=("127.0.0.1:1",))).take_on({"qr"}))
+
+
+MUTE = """
+import asyncio, socket, sys, threading, time
+from streams.worker.client.identity import Identities
+from streams.worker.config import WorkerConfig
+
+async def asked(identities):
+    for _ in range(3):
+        await identities.check({"qr"})
+    print(time.monotonic() - began, sum(t.name == "identity" for t in threading.enumerate()))
+    await identities.close()
+
+with socket.create_server(("127.0.0.1", 0)) as mute:
+    began = time.monotonic()
+    asyncio.run(asked(Identities(WorkerConfig(brokers=(f"127.0.0.1:{mute.getsockname()[1]}",)))))
+"""
+
+
+def test_a_kafka_that_hangs_holds_nobody_up() -> None:
+    """It takes connections and says nothing, as a frozen broker does: neither a flush nor the exit waits."""
+    done = subprocess.run(
+        [sys.executable, "-c", MUTE], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    took_s, asking = map(float, done.stdout.split())
+    assert 3 * PATIENCE_S <= took_s < 6 * PATIENCE_S
+    assert asking == 1

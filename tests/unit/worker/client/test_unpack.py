@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition
 
@@ -24,9 +23,7 @@ def unpacked(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None 
 
 def records(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None = None) -> BatchRecords:
     """The records of one fetch at `start`, read committed."""
-    return BatchRecords(
-        TP, WholeRecords(data), aborted or [], start, None, None, True, fetcher.READ_COMMITTED
-    )
+    return BatchRecords(TP, WholeRecords(data), aborted, start)
 
 
 def test_a_batch_comes_out_as_it_stands() -> None:

@@ -21,15 +21,9 @@ from tests.unit.worker.client.test_unpack import random_log, records
 TP = TopicPartition("camera.events", 3)
 
 
-class Packed(BatchRecords):
-    """For the topic that is folded by compiled code."""
-
-    engine = Engine(library(), frozenset({TP.topic}))
-
-
 def whole(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None = None) -> BatchRecords:
     """The records of one fetch at `start`, as they stand in the log."""
-    return Packed(TP, WholeRecords(data), aborted or [], start, None, None, True, fetcher.READ_COMMITTED)
+    return BatchRecords(TP, WholeRecords(data), aborted, start, Engine(library(), frozenset({TP.topic})))
 
 
 @pytest.mark.parametrize("compression", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
@@ -90,7 +84,7 @@ def test_batches_are_handed_over_by_the_half_megabyte(monkeypatch: pytest.Monkey
 def test_topics_that_are_folded_in_python_get_single_batches() -> None:
     """One fetcher serves streams of both engines."""
     data = record_batch(3, [b"a", b"b"]) + record_batch(5, [b"c"])
-    fetch = [*BatchRecords(TP, WholeRecords(data), [], 3, None, None, True, fetcher.READ_COMMITTED)]
+    fetch = [*BatchRecords(TP, WholeRecords(data), [], 3)]
     assert [f.batch.next_offset for f in fetch] == [5, 6]
     assert all(isinstance(f.batch, PackedBatches) for f in fetch)
 

@@ -17,7 +17,7 @@ from faust.types import TP
 
 from sinks.memory import MemorySink
 from streams.registry import load_streams
-from streams.worker.app import SongloApp, build_app
+from streams.worker.app import NEVER_S, SongloApp, build_app
 from streams.worker.client.consumer import Consumer, Listener, Thread, Transport
 from streams.worker.client.passthrough import Poll, PollScheduler
 from streams.worker.config import WorkerConfig
@@ -44,12 +44,22 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (base.Consumer.getmany, "4b168d84882a"),
         (base.Consumer._wait_next_records, "6218e1969a63"),
         (base.Consumer._drain_messages, "44a2500309e8"),
+        (base.Consumer._commit_handler.fun, "4e5da5df0730"),
+        (base.Consumer._commit_livelock_detector.fun, "af196ff46fd4"),
         (driver.AIOKafkaConsumerThread.on_start, "38b4e8bd1e10"),
         (driver.AIOKafkaConsumerThread._create_worker_consumer, "c2701bfc3e6f"),
+        (base.ThreadDelegateConsumer._getmany, "f9d47aa9010b"),
+        (driver.AIOKafkaConsumerThread.getmany, "26fc5fc9f3b6"),
         (driver.AIOKafkaConsumerThread._fetch_records, "39a2c6c79fc1"),
+        (
+            driver.ConsumerRebalanceListener.on_partitions_revoked,
+            "348c3aec879f",
+        ),
         (driver.ConsumerRebalanceListener.on_partitions_assigned, "1c1f8406ad36"),
         (driver.Consumer._to_message, "7c24f6511b2f"),
         (TableManager.on_start, "365dd25fbc0e"),
+        (TableManager.wait_until_tables_registered, "e9bed5b158ee"),
+        (TableManager.on_rebalance, "2d2c23a07bf5"),
         (TableManager._update_channels, "88e3941facc9"),
         (Recovery._resume_streams, "d986a6710c1a"),
         (App.on_stop, "bfe5a933defb"),
@@ -93,9 +103,11 @@ def test_settings_that_exactness_hangs_on_arrive() -> None:
         return (
             c.stream_wait_empty, c.topic_disable_leader, c.topic_allow_declare, c.web_enabled,
             c.agent_supervisor.__name__, c.ConsumerScheduler, c.stream_buffer_maxsize, c.id,
+            app.consumer.commit_interval,
         )  # fmt: skip
 
-    assert in_app(look) == (False, True, False, False, "CrashingSupervisor", PollScheduler, 4, "songlo")
+    expected = (False, True, False, False, "CrashingSupervisor", PollScheduler, 4, "songlo", NEVER_S)
+    assert in_app(look) == expected
 
 
 def test_the_environment_does_not_change_those_settings(monkeypatch: pytest.MonkeyPatch) -> None:
