@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sinks.clickhouse import MissingSchema, Session
-from streams.spec import Distribution, StreamSpec
+from streams.spec import StreamSpec
 
 SQL = Path(__file__).parent / "sql"
 SUFFIX = "_windows"
@@ -94,7 +94,7 @@ def _view_problems(spec: StreamSpec, has: list[str], directory: Path) -> Iterato
 
 def _types(spec: StreamSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each column of a window table with the types it may have."""
-    text, number, sums = ("String", "LowCardinality(String)"), ("UInt64",), ("UInt64", "UInt128")
+    text, number = ("String", "LowCardinality(String)"), ("UInt64",)
     yield "window_start", (START,)
     yield "window_seconds", ("UInt32",)
     yield "partition", ("UInt16",)
@@ -102,13 +102,8 @@ def _types(spec: StreamSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield name, text
     for name in ("late_id", "version", "events"):
         yield name, number
-    for measure in spec.measures:
-        if isinstance(measure, Distribution):
-            *numbers, buckets, weights = measure.columns
-            yield from ((name, sums) for name in numbers)
-            yield from ((name, ("Array(UInt64)",)) for name in (buckets, weights))
-        else:
-            yield from ((name, sums) for name in measure.columns)
+    for part in spec.parts:
+        yield from ((name, part.form.types) for name in part.columns)
 
 
 def _remedy(spec: StreamSpec, name: str, directory: Path) -> str:

@@ -1,12 +1,4 @@
-"""A stream as a declaration: its event, its topic, its dimensions and what is measured of it.
-
-Measures are data, not code, so that a definition can be checked before any I/O, and folded by more
-than one engine:
-
-    Count("on_time", when=(Is("action", "returned"), Has("due_at"), NotAfter("occurred_at", "due_at")))
-    Sum("fee_vnd", of="fee_vnd")
-    Distribution("speed", of=Thousandths("speed_kmh"))
-"""
+"""A stream as a declaration: its event, its topic, its dimensions and what is measured of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,104 +6,12 @@ from dataclasses import dataclass
 import msgspec
 
 from schemas.event import Event
+from streams.core.parts import Part
+from streams.measures import Measure, fields_of
 
 
 class SpecError(ValueError):
     """A stream definition that can't work; names the stream, the part and the field."""
-
-
-@dataclass(frozen=True, slots=True)
-class Is:
-    """The field has this value."""
-
-    field: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Has:
-    """The field is there."""
-
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotAfter:
-    """Both times are there, and the first is at or before the second."""
-
-    field: str
-    limit: str
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """Both times are there, and the first is after the second."""
-
-    field: str
-    limit: str
-
-
-Condition = Is | Has | NotAfter | After
-
-
-@dataclass(frozen=True, slots=True)
-class Thousandths:
-    """A number >= 0 in thousandths of its unit, rounded half to even."""
-
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Elapsed:
-    """Milliseconds from one time to another (thousandths of a second); never below 0."""
-
-    since: str
-    until: str
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Events that meet every condition: one column, `name`."""
-
-    name: str
-    when: tuple[Condition, ...] = ()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """The sum of an integer field, where it is there: one column, `name`."""
-
-    name: str
-    of: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """Count, sum, maximum and a log-bucketed histogram of a value, in thousandths of its unit.
-
-    Columns: `name_count`, `name_sum`, `name_max` (0 when empty), and the arrays `name_buckets`
-    (each bucket's representative value, ascending) and `name_weights` (events in it).
-    """
-
-    name: str
-    of: Thousandths | Elapsed
-    when: tuple[Condition, ...] = ()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        n = self.name
-        return (f"{n}_count", f"{n}_sum", f"{n}_max", f"{n}_buckets", f"{n}_weights")
-
-
-Measure = Count | Sum | Distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +44,14 @@ class StreamSpec:
             raise SpecError(f"stream {self.name}: two columns of {self.table} have the same name")
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of all measures, in order."""
+        return tuple(part for measure in self.measures for part in measure.parts)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of a `Row`, in order."""
-        measured = (c for m in self.measures for c in m.columns)
+        measured = (column for part in self.parts for column in part.columns)
         return ("window_start", *self.dimensions, "late_id", "version", "events", *measured)
 
     def _fields_used(self) -> Iterator[tuple[str, str]]:
@@ -154,19 +59,5 @@ class StreamSpec:
         for d in self.dimensions:
             yield "dimensions", d
         for m in self.measures:
-            for name in _fields_of(m):
+            for name in fields_of(m):
                 yield f"measure {m.name}", name
-
-
-def _fields_of(measure: Measure) -> Iterator[str]:
-    match measure:
-        case Sum(of=of):
-            yield of
-        case Distribution(of=Thousandths(field=f)):
-            yield f
-        case Distribution(of=Elapsed(since=since, until=until)):
-            yield from (since, until)
-    for c in () if isinstance(measure, Sum) else measure.when:
-        yield c.field
-        if isinstance(c, NotAfter | After):
-            yield c.limit

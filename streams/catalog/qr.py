@@ -1,7 +1,8 @@
 """QR payments: counts and amounts that gateways have summed over their own short intervals."""
 
 from schemas.qr import QrReport
-from streams.spec import StreamSpec, Sum
+from streams.measures import Sum
+from streams.spec import StreamSpec
 
 SPEC = StreamSpec(
     name="qr",

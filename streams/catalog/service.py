@@ -1,7 +1,8 @@
 """Service transactions: what each one-stop office does, and whether it keeps its deadlines."""
 
 from schemas.service import ServiceEvent
-from streams.spec import After, Count, Distribution, Elapsed, Is, NotAfter, StreamSpec, Sum
+from streams.measures import After, Count, Distribution, Elapsed, Is, NotAfter, Sum
+from streams.spec import StreamSpec
 
 RETURNED = Is("action", "returned")
 

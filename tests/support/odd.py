@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from schemas.event import Code, Event, Instant, Order
-from streams.spec import After, Count, Distribution, Elapsed, Has, Is, NotAfter, StreamSpec, Sum, Thousandths
+from streams.measures import After, Count, Distribution, Elapsed, Has, Is, NotAfter, Sum, Thousandths
+from streams.spec import StreamSpec
 
 
 class ParkingEvent(Event, frozen=True, gc=False, kw_only=True):

@@ -14,12 +14,13 @@ from streams.catalog.camera import SPEC
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.engine import PLAIN, EngineError, choose_engine
+from streams.measures import Count, Distribution, Has, Is, Sum, Thousandths
 from streams.native.build import build, library_path
 from streams.native.checks import Unsupported
 from streams.native.state import NativePartitionState
 from streams.native.tables import stream_table
 from streams.registry import load_streams
-from streams.spec import Count, Distribution, Has, Is, StreamSpec, Sum, Thousandths
+from streams.spec import StreamSpec
 from tests.support.engines import library
 from tests.support.odd import PARKING
 

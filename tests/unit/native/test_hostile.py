@@ -17,10 +17,11 @@ from streams.core.packed import Layout
 from streams.core.partition import PartitionState
 from streams.core.rules import Rules
 from streams.core.values import Changes, Progress, RecordBatch
+from streams.measures import Count, Is
 from streams.native.checks import Unsupported
 from streams.native.state import NativePartitionState
 from streams.native.tables import stream_table
-from streams.spec import Count, Is, StreamSpec
+from streams.spec import StreamSpec
 from tests.support.engines import library, native
 from tests.support.events import T0_MS, camera_event, message
 
