@@ -1,7 +1,7 @@
 """The parts that measures are made of: one table, which says how each is folded, sent, stored and merged.
 
-The compiled fold has the same kinds, by these numbers (native/c/parts.h). Every part merges, in any order: two
-rows of a window are one row of all their events.
+The compiled fold has the same kinds, by these numbers (native/c/parts.h). Every part merges, in any order:
+two rows of a window are one row of all their events.
 """
 
 from collections.abc import Callable, Mapping
