@@ -59,7 +59,7 @@ static void take_parts(state *s, const stream_rule *rule) {
     s->histograms = hold_zeros(s, NULL, (size_t)s->n_parts + 1, sizeof *s->histograms);
     int32_t words = 0;
     for (int32_t i = 0; i < s->n_parts; i++) {
-        s->parts[i] = (part){rule->parts[i], words};
+        s->parts[i] = (part){rule->parts[i], words, s->n_dimensions + s->n_histograms};
         if (rule->parts[i] == HISTOGRAM) s->histograms[s->n_histograms++] = words;
         words += PART_FORMS[rule->parts[i]].words;
     }

@@ -31,14 +31,14 @@ static inline void add128(uint64_t *held, int64_t value) {
     held[1] = (uint64_t)((u128)sum >> 64);
 }
 
-/* Add one value to a part; `size` counts the buckets of all rows. */
-static inline void add_to_part(state *s, pane *p, int32_t kind, uint64_t *held, int64_t value, int64_t *size) {
-    switch (kind) {
+/* Add one value to a part of a total. */
+static inline void add_to_part(state *s, pane *p, const part *to, uint64_t *held, int64_t value) {
+    switch (to->kind) {
     case COUNTED: ++*held; break;
     case SUMMED: add128(held, value); break;
     case HIGHEST:
         if ((uint64_t)value > *held) *held = (uint64_t)value;
         break;
-    default: add_bucket(s, p, held, bucket_of(s, value), size);
+    default: add_bucket(s, p, held, bucket_of(s, value), &s->sizes[to->sizes]);
     }
 }

@@ -142,9 +142,9 @@ typedef struct row {
     uint64_t totals[]; /* the words of each part */
 } row;
 
-/* Where a part stands among the words of a total. */
+/* A part, and where it stands among the words of a total; of a histogram also which place of `sizes` is its. */
 typedef struct {
-    int32_t kind, at;
+    int32_t kind, at, sizes;
 } part;
 
 typedef struct pane {

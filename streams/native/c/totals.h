@@ -21,15 +21,18 @@ static inline void ask_for_histograms(const state *s, const row *r) {
     }
 }
 
-/* Whether a measure takes something of an event, whose conditions it meets, and what; of the event itself: nothing else. */
+/* Whether a measure takes something of an event that meets its conditions, and what: of the event itself nothing more. */
 static inline bool takes(const measure_rule *m, const event *e, int64_t *value) {
     if (m->value == EVENT) return true;
     if (!is_there(e, m->field)) return false;
-    *value = e->slots[m->field].number * m->scale;
-    if (m->value == SCALED) return true;
+    int64_t number = e->slots[m->field].number;
+    if (LIKELY(m->value == SCALED)) {
+        *value = number * m->scale;
+        return true;
+    }
     if (!is_there(e, m->other)) return false;
-    *value = e->slots[m->other].number - e->slots[m->field].number;
-    if (*value < 0) *value = 0;
+    number = e->slots[m->other].number - number;
+    *value = number < 0 ? 0 : number;
     return true;
 }
 
@@ -37,17 +40,12 @@ static void add_event(state *s, pane *p, row *r, const event *e) {
     r->events++;
     const condition *c = s->conditions;
     const part *part = s->parts;
-    int64_t *size = s->sizes + s->n_dimensions;
-    for (int32_t i = 0; i < s->n_measures; i++) {
-        const measure_rule *m = &s->measures[i];
+    for (const measure_rule *m = s->measures, *end = m + s->n_measures; m < end; m++) {
         int64_t value = 0;
         bool counts = true;
-        for (int32_t k = 0; k < m->conditions; k++) counts = counts && meets(&c[k], e);
-        c += m->conditions;
-        counts = counts && takes(m, e, &value);
-        for (int32_t k = 0; k < m->parts; k++, part++) {
-            if (counts) add_to_part(s, p, part->kind, r->totals + part->at, value, size);
-            size += part->kind == HISTOGRAM;
-        }
+        for (const condition *last = c + m->conditions; c < last; c++) counts = counts && meets(c, e);
+        if (counts && takes(m, e, &value))
+            for (int32_t k = 0; k < m->parts; k++) add_to_part(s, p, &part[k], r->totals + part[k].at, value);
+        part += m->parts;
     }
 }
