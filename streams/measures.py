@@ -4,6 +4,7 @@ So a definition can be checked before any I/O, and folded by more than one engin
 
     Count("on_time", when=(Is("action", "returned"), Has("due_at"), NotAfter("occurred_at", "due_at")))
     Sum("fee_vnd", of="fee_vnd")
+    Maximum("fee_max_vnd", of="fee_vnd")
     Distribution("speed", of=Thousandths("speed_kmh"))
 
 Each measure says what `value` it takes of an event (None: the event itself), of which events (`when`), and
@@ -135,7 +136,47 @@ class Distribution:
         )
 
 
-Measure = Count | Sum | Distribution
+@dataclass(frozen=True, slots=True)
+class Maximum:
+    """The greatest value of an integer field, where it is there: one column, `name`, an Int64.
+
+    Of no value it is the least Int64, which the maximum over any rows passes by; the stream's view shows NULL
+    for it. A Nullable column would say so by itself, but costs a mask on disk and on the wire, and whoever
+    compares its values has to think of three answers. 0, as the maximum of a Distribution has it, could be a
+    value.
+    """
+
+    name: str
+    of: str
+    when: tuple[Condition, ...] = ()
+
+    @property
+    def value(self) -> Whole:
+        return Whole(self.of)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (Part(PartKind.MAXIMUM, (self.name,)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """The least value of an integer field, as Maximum has the greatest; of no value the greatest Int64."""
+
+    name: str
+    of: str
+    when: tuple[Condition, ...] = ()
+
+    @property
+    def value(self) -> Whole:
+        return Whole(self.of)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (Part(PartKind.MINIMUM, (self.name,)),)
+
+
+Measure = Count | Sum | Distribution | Maximum | Minimum
 
 
 def fields_of(measure: Measure) -> Iterator[str]:

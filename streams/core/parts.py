@@ -19,12 +19,18 @@ Held = Any
 
 
 class PartKind(IntEnum):
-    """What is kept of the values: how many, their sum, the highest (0 when there is none), a histogram."""
+    """What is kept of the values: how many, their sum, the highest (0 when there is none), a histogram.
+
+    MAXIMUM and MINIMUM are of any whole numbers, and say when there was none: then they hold the number at
+    the end of their range, which any other one outdoes.
+    """
 
     COUNTED = 0
     SUMMED = 1
     HIGHEST = 2
     HISTOGRAM = 3
+    MAXIMUM = 4
+    MINIMUM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ def _merge_buckets(held: dict[int, int], other: dict[int, int]) -> dict[int, int
 
 
 _WHOLE = ("UInt64", "UInt128")
+LEAST, MOST = -(2**63), 2**63 - 1
 
 FORMS: Mapping[PartKind, PartForm] = MappingProxyType({
     PartKind.COUNTED: PartForm(
@@ -102,6 +109,14 @@ FORMS: Mapping[PartKind, PartForm] = MappingProxyType({
     PartKind.HISTOGRAM: PartForm(
         nothing=dict, add=_add_buckets, merge=_merge_buckets,
         layout=Layout.LISTS, types=("Array(UInt64)",), aggregate="sumMap",
+    ),
+    PartKind.MAXIMUM: PartForm(
+        nothing=lambda: LEAST, add=lambda held, values: max(held, *values), merge=max,
+        layout=Layout.I64, types=("Int64",), aggregate="max",
+    ),
+    PartKind.MINIMUM: PartForm(
+        nothing=lambda: MOST, add=lambda held, values: min(held, *values), merge=min,
+        layout=Layout.I64, types=("Int64",), aggregate="min",
     ),
 })  # fmt: skip
 """The table."""

@@ -19,7 +19,7 @@ from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.core.packed import BY_WIDTH, Layout, Packed
 from streams.core.partition import PartitionState
-from streams.core.parts import PartKind
+from streams.core.parts import LEAST, MOST, PartKind
 from streams.core.rules import Rules
 from streams.core.values import Changes, Progress, RecordBatch, Row, Rows
 from streams.registry import load_streams
@@ -84,6 +84,8 @@ def random_row(spec: StreamSpec, rng: Random, number: int, below: int = 2**64) -
             row += [buckets, [rng.choice(numbers) for _ in buckets]]
         elif part.kind is PartKind.SUMMED and part.columns[0].endswith("_vnd") and below == 2**64:
             row.append(rng.choice((*NUMBERS, 2**64, 2**127, 4096 * (2**53 - 1))))
+        elif part.form.layout is Layout.I64:
+            row.append(rng.choice((LEAST, -5, MOST, *(n for n in numbers if n <= MOST))))
         else:
             row.append(rng.choice(numbers))
     return tuple(row)
@@ -109,7 +111,7 @@ def narrow(how: Layout, column: Sequence[Any]) -> Packed:
     values = [*chain.from_iterable(column)] if how is Layout.LISTS else column
     if how is Layout.TEXT:
         return Packed.of(Layout.CODES if len({*column}) < 256 else how, column)
-    if how is Layout.U32:
+    if how in (Layout.U32, Layout.I64):
         return Packed.of(how, column)
     element = next(layout for width, layout in BY_WIDTH.items() if not max(values, default=0) >> 8 * width)
     if how is Layout.LISTS:

@@ -5,7 +5,19 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from schemas.event import Code, Event, Instant, Order
-from streams.measures import After, Count, Distribution, Elapsed, Has, Is, NotAfter, Sum, Thousandths
+from streams.measures import (
+    After,
+    Count,
+    Distribution,
+    Elapsed,
+    Has,
+    Is,
+    Maximum,
+    Minimum,
+    NotAfter,
+    Sum,
+    Thousandths,
+)
 from streams.spec import StreamSpec
 
 
@@ -49,6 +61,10 @@ PARKING = StreamSpec(
         Distribution("height", of=Thousandths("height_m"), when=(Is("gate", "south"),)),
         Distribution("high", of=Thousandths("high"), when=(Has("low"),)),
         Distribution("stay", of=Elapsed("from_at", "until_at")),
+        Maximum("change_max", of="change"),
+        Minimum("change_min", of="change", when=(Is("gate", "south"),)),
+        Minimum("low_min", of="low"),
+        Maximum("until_max", of="until_at", when=(Has("free_number"),)),
     ),
     dedupe=True,
 )

@@ -7,11 +7,13 @@
 #include "histogram.h"
 
 /* Of each kind: words of a total, columns of a flush, least bytes of a number in the first of them, the first word of no value. */
-#define PARTS(EACH)         \
-    EACH(COUNTED, 1, 1, 1, 0) \
-    EACH(SUMMED, 2, 1, 1, 0)  \
-    EACH(HIGHEST, 1, 1, 1, 0) \
-    EACH(HISTOGRAM, HISTOGRAM_WORDS, 3, 8, 0) /* where the row's buckets end, buckets, weights */
+#define PARTS(EACH)                                                                                 \
+    EACH(COUNTED, 1, 1, 1, 0)                                                                       \
+    EACH(SUMMED, 2, 1, 1, 0)                                                                        \
+    EACH(HIGHEST, 1, 1, 1, 0)                                                                       \
+    EACH(HISTOGRAM, HISTOGRAM_WORDS, 3, 8, 0) /* where the row's buckets end, buckets, weights */   \
+    EACH(MAXIMUM, 1, 1, 8, INT64_MIN)                                                               \
+    EACH(MINIMUM, 1, 1, 8, INT64_MAX)
 
 #define PART_KIND(kind, words, columns, width, nothing) kind,
 enum { PARTS(PART_KIND) };
@@ -38,6 +40,12 @@ static inline void add_to_part(state *s, pane *p, const part *to, uint64_t *held
     case SUMMED: add128(held, value); break;
     case HIGHEST:
         if ((uint64_t)value > *held) *held = (uint64_t)value;
+        break;
+    case MAXIMUM:
+        if (value > (int64_t)*held) *held = (uint64_t)value;
+        break;
+    case MINIMUM:
+        if (value < (int64_t)*held) *held = (uint64_t)value;
         break;
     default: add_bucket(s, p, held, bucket_of(s, value), &s->sizes[to->sizes]);
     }
