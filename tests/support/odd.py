@@ -50,10 +50,10 @@ PARKING = StreamSpec(
     key="lot",
     table="parking_windows",
     view="parking_minute",
-    dimensions=("lot", "gate", "lane", "tags"),
+    dimensions=("lot", "gate", "ward_code", "lane", "tags"),
     measures=(
         Sum("change", of="change"),
-        Count("all"),
+        Count("cars"),
         Count("electric", when=(Has("electric"), Has("free_number"))),
         Count("north_b", when=(Is("gate", "north"), Is("tags", "b"))),
         Count("on_time", when=(NotAfter("from_at", "until_at"), After("until_at", "occurred_at"))),

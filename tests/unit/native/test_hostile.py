@@ -169,8 +169,8 @@ class Odd(Event, frozen=True, gc=False, kw_only=True):
 
 
 ODD = StreamSpec(
-    name="odd", topic="odd", event=Odd, key="zone", table="t", view="v", dimensions=("zone", "sign"),
-    measures=(Count("b", when=(Is("sign", "b"),)),),
+    name="odd", topic="odd", event=Odd, key="zone", table="t", view="v",
+    dimensions=("zone", "ward_code", "sign"), measures=(Count("b", when=(Is("sign", "b"),)),),
 )  # fmt: skip
 # each as it stands between quotes
 SPELLINGS = [
