@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from sinks.memory import MemorySink, RowKey
 from streams.core.aggregate import Plan
+from streams.core.parts import columns_of, held_in
 from streams.core.rebuild import Correction, Span, Stored, is_replaced
 from streams.core.values import Changes, Progress, Row, Rows
 from streams.shadow import Comparison, Difference, Kind
-from streams.spec import Distribution, StreamSpec
+from streams.spec import StreamSpec
 
 # (window_start in seconds, *dimensions)
 ViewKey = tuple[Any, ...]
@@ -100,15 +102,10 @@ class MemoryShadow:
         return found
 
     def _sum(self, one: list[Any], other: list[Any]) -> list[Any]:
-        total, rest = [one[0] + other[0]], zip(one[1:], other[1:], strict=True)
-        for measure in self._spec.measures:
-            a, b = next(rest)
-            total.append(a + b)
-            if isinstance(measure, Distribution):
-                (a, b), most, buckets, weights = next(rest), next(rest), next(rest), next(rest)
-                both = Counter(dict(zip(buckets[0], weights[0], strict=True)))
-                both.update(dict(zip(buckets[1], weights[1], strict=True)))
-                total += [a + b, max(most), sorted(both), [both[bucket] for bucket in sorted(both)]]
+        total, ones, others = [one[0] + other[0]], iter(one[1:]), iter(other[1:])
+        for part in self._spec.parts:
+            a, b = (held_in(tuple(islice(side, len(part.columns)))) for side in (ones, others))
+            total += columns_of(part.form.merge(a, b))
         return total
 
     def _differences(
@@ -117,7 +114,7 @@ class MemoryShadow:
         if now == log:
             return
         kind: Kind = "missing" if now is None else "surplus" if log is None else "different"
-        names = ("events", *(m.name for m in self._spec.measures for _ in m.columns))
+        names = ("events", *(m.name for m in self._spec.measures for part in m.parts for _ in part.columns))
         shown, said = now or self._nothing, log or self._nothing
         wrong = dict.fromkeys(n for n, a, b in zip(names, shown, said, strict=True) if a != b)
         wrong.pop("events", None)

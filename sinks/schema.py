@@ -5,14 +5,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sinks.clickhouse import MissingSchema, Session
-from streams.spec import Distribution, StreamSpec
+from streams.spec import StreamSpec
 
 SQL = Path(__file__).parent / "sql"
 SUFFIX = "_windows"
 START = "DateTime('Asia/Ho_Chi_Minh')"
 
 _COLUMNS = """
-    SELECT table, name, type FROM system.columns
+    SELECT table, name, type, default_expression FROM system.columns
     WHERE database = currentDatabase() AND table IN %(tables)s ORDER BY table, position
 """
 _ENGINES = """
@@ -20,8 +20,8 @@ _ENGINES = """
     WHERE database = currentDatabase() AND name IN %(tables)s
 """
 
-# table -> column -> type
-Columns = dict[str, dict[str, str]]
+# table -> column -> (type, default)
+Columns = dict[str, dict[str, tuple[str, str]]]
 # table -> (engine with its arguments, sorting key, partition key)
 Engines = dict[str, tuple[str, str, str]]
 
@@ -34,8 +34,8 @@ def check_schema(session: Session, specs: Collection[StreamSpec], directory: Pat
     """Raises SchemaError unless every stream has its table and view, with the columns of its definition."""
     names = [name for spec in specs for name in (spec.table, spec.view)]
     columns: Columns = {}
-    for table, name, kind in session.query("system.columns", _COLUMNS, {"tables": names}):
-        columns.setdefault(table, {})[name] = kind
+    for table, name, *found in session.query("system.columns", _COLUMNS, {"tables": names}):
+        columns.setdefault(table, {})[name] = (found[0], found[1])
     rows = session.query("system.tables", _ENGINES, {"tables": names})
     engines = {name: (engine, sorting, partition) for name, engine, sorting, partition in rows}
     wrong = [
@@ -66,14 +66,17 @@ def key_columns(spec: StreamSpec) -> tuple[str, ...]:
 
 
 def _table_problems(
-    spec: StreamSpec, has: dict[str, str], engine: tuple[str, str, str], directory: Path
+    spec: StreamSpec, has: dict[str, tuple[str, str]], engine: tuple[str, str, str], directory: Path
 ) -> Iterator[str]:
     change = f"write {_next_file(spec, directory)} that changes it"
     for name, wanted in _types(spec):
         if name not in has:
             yield f"{spec.table} has no column {name}: {change}"
-        elif has[name] not in wanted:
-            yield f"{spec.table}.{name} is {has[name]}, not {' or '.join(wanted)}: {change}"
+        elif has[name][0] not in wanted:
+            yield f"{spec.table}.{name} is {has[name][0]}, not {' or '.join(wanted)}: {change}"
+    for name, default in _defaults(spec):
+        if name in has and has[name][1] != default:
+            yield f"{spec.table}.{name} has not the DEFAULT {default}, which is no value: {change}"
     full, sorting, partition = engine
     if not re.search(r"ReplacingMergeTree\(.*\bversion\)", full):
         yield f"{spec.table} is not a ReplacingMergeTree(version): {change}"
@@ -94,7 +97,7 @@ def _view_problems(spec: StreamSpec, has: list[str], directory: Path) -> Iterato
 
 def _types(spec: StreamSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each column of a window table with the types it may have."""
-    text, number, sums = ("String", "LowCardinality(String)"), ("UInt64",), ("UInt64", "UInt128")
+    text, number = ("String", "LowCardinality(String)"), ("UInt64",)
     yield "window_start", (START,)
     yield "window_seconds", ("UInt32",)
     yield "partition", ("UInt16",)
@@ -102,13 +105,15 @@ def _types(spec: StreamSpec) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield name, text
     for name in ("late_id", "version", "events"):
         yield name, number
-    for measure in spec.measures:
-        if isinstance(measure, Distribution):
-            *numbers, buckets, weights = measure.columns
-            yield from ((name, sums) for name in numbers)
-            yield from ((name, ("Array(UInt64)",)) for name in (buckets, weights))
-        else:
-            yield from ((name, sums) for name in measure.columns)
+    for part in spec.parts:
+        yield from ((name, part.form.types) for name in part.columns)
+
+
+def _defaults(spec: StreamSpec) -> Iterator[tuple[str, str]]:
+    """Columns that hold another number than 0 of no value, as rows have to that were written without them."""
+    for part in spec.parts:
+        if nothing := part.form.nothing():
+            yield from ((name, str(nothing)) for name in part.columns)
 
 
 def _remedy(spec: StreamSpec, name: str, directory: Path) -> str:

@@ -9,11 +9,13 @@ from uuid import uuid4
 
 from sinks.clickhouse import Server, Session
 from sinks.store import ClickHouseSink
+from streams.core.parts import Part
 from streams.core.rebuild import Correction, Span, Stored
 from streams.core.values import Changes, Progress, Row, Rows
+from streams.measures import Measure
 from streams.shadow import Comparison, Difference
 from streams.sink import SinkError
-from streams.spec import Distribution, Measure, StreamSpec
+from streams.spec import StreamSpec
 
 # rows that travel at once
 PUT_ROWS = 50_000
@@ -155,7 +157,7 @@ class ClickHouseShadow:
             f" AND toUnixTimestamp(window_start) <= transform(partition, {partitions}, {closed}, -1)"
         )
         keys = ", ".join(("_start", *spec.dimensions))
-        names = (*spec.dimensions, "late_id", "events", *(c for m in spec.measures for c in m.columns))
+        names = (*spec.dimensions, "late_id", "events", *(c for part in spec.parts for c in part.columns))
         columns = ", ".join(("toUnixTimestamp(window_start) AS _start", *names))
         differing = ", ".join(["''", *(_differs(m) for m in spec.measures)])
         return f"""
@@ -181,16 +183,16 @@ class ClickHouseShadow:
 
 def _differs(measure: Measure) -> str:
     """The measure's name where the two sides differ in it, else ''."""
-    if isinstance(measure, Distribution):
-        count, total, most, buckets, weights = measure.columns
-        value = (
-            f"(sumIf(t.{count}, {{0}}), sumIf(t.{total}, {{0}}), maxIf(t.{most}, {{0}}),"
-            f" sumMapIf(t.{buckets}, t.{weights}, {{0}}))"
-        )
-    else:
-        value = f"sumIf(t.{measure.name}, {{0}})"
-    now, log = (value.format(f"_side = '{side}'") for side in ("now", "log"))
+    now, log = (
+        "({})".format(", ".join(_merged(part, f"_side = '{side}'") for part in measure.parts))
+        for side in ("now", "log")
+    )
     return f"if({now} != {log}, '{measure.name}', '')"
+
+
+def _merged(part: Part, when: str) -> str:
+    """What a part holds of all the rows that meet a condition."""
+    return f"{part.form.aggregate}If({', '.join(f't.{column}' for column in part.columns)}, {when})"
 
 
 def _difference(row: tuple[Any, ...]) -> Difference:

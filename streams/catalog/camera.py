@@ -1,7 +1,8 @@
 """Camera events: what passes each junction, how fast, and what is wrong."""
 
 from schemas.camera import CameraEvent
-from streams.spec import Distribution, StreamSpec, Sum, Thousandths
+from streams.measures import Distribution, Sum, Thousandths
+from streams.spec import StreamSpec
 
 SPEC = StreamSpec(
     name="camera",

@@ -1,7 +1,8 @@
 """QR payments: counts and amounts that gateways have summed over their own short intervals."""
 
 from schemas.qr import QrReport
-from streams.spec import StreamSpec, Sum
+from streams.measures import Maximum, Minimum, Sum
+from streams.spec import StreamSpec
 
 SPEC = StreamSpec(
     name="qr",
@@ -15,5 +16,7 @@ SPEC = StreamSpec(
         Sum("succeeded", of="succeeded"),
         Sum("failed", of="failed"),
         Sum("amount_vnd", of="amount_vnd"),
+        Maximum("amount_max_vnd", of="amount_vnd"),
+        Minimum("amount_min_vnd", of="amount_vnd"),
     ),
 )

@@ -24,13 +24,14 @@ class Layout(Enum):
     U16 = "H"
     U32 = "I"
     U64 = "Q"
+    I64 = "q"
     U128 = "QQ"
     TEXT = "text"
     CODES = "codes"
     LISTS = "lists"
 
 
-# those of numbers of at most 64 bits, and each by its bytes
+# those of numbers >= 0 of at most 64 bits, and each by its bytes
 NUMBERS = (Layout.U8, Layout.U16, Layout.U32, Layout.U64)
 BY_WIDTH = {struct.calcsize(layout.value): layout for layout in NUMBERS}
 

@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 from schemas.event import Event
 from schemas.fields import FieldRule, Kind
-from streams.spec import (
+from streams.measures import (
     After,
     Condition,
-    Distribution,
     Elapsed,
     Has,
     Is,
-    Measure,
     NotAfter,
-    StreamSpec,
-    Sum,
     Thousandths,
+    Value,
+    Whole,
+    fields_of,
 )
+from streams.spec import StreamSpec
 
 # fields are bits of one word; numbers in thousandths must be exact in a double
 MOST_FIELDS, MOST_MEASURED, LONGEST_TEXT = 63, 2**52 // 1000, 8192
@@ -46,7 +46,7 @@ def check(spec: StreamSpec, fields: Sequence[FieldRule]) -> None:
 def _told_to_c(spec: StreamSpec, fields: Sequence[FieldRule]) -> Iterator[str]:
     """Texts of a definition that events are compared with, or have without saying so."""
     yield from (rule.default for rule in fields if isinstance(rule.default, str))
-    conditions = (c for measure in spec.measures for c in conditions_of(measure))
+    conditions = (c for measure in spec.measures for c in measure.when)
     yield from (c.value for c in conditions if isinstance(c, Is))
 
 
@@ -73,16 +73,20 @@ def _needs(spec: StreamSpec) -> Iterator[Need]:
         yield order.first, _is_whole, WHOLE
         yield order.last, _is_whole, WHOLE
     for measure in spec.measures:
-        match measure:
-            case Sum(of=of):
-                yield of, _is_whole, WHOLE
-            case Distribution(of=Elapsed(since=since, until=until)):
-                yield since, _is_whole, WHOLE
-                yield until, _is_whole, WHOLE
-        for name in numbers_of(measure):
-            yield name, _is_measurable, f"a number from 0 to at most {MOST_MEASURED}"
-        for condition in conditions_of(measure):
+        yield from _needs_of_value(measure.value)
+        for condition in measure.when:
             yield from _needs_of(condition)
+
+
+def _needs_of_value(value: Value | None) -> Iterator[Need]:
+    match value:
+        case Whole(field=name):
+            yield name, _is_whole, WHOLE
+        case Thousandths(field=name):
+            yield name, _is_measurable, f"a number from 0 to at most {MOST_MEASURED}"
+        case Elapsed(since=since, until=until):
+            yield since, _is_whole, WHOLE
+            yield until, _is_whole, WHOLE
 
 
 def _needs_of(condition: Condition) -> Iterator[Need]:
@@ -118,31 +122,5 @@ def used_fields(spec: StreamSpec) -> frozenset[str]:
     """The fields of an event that its fold depends on, beside its id."""
     names = {"occurred_at", *spec.dimensions}
     for measure in spec.measures:
-        names.update(_fields_of(measure))
+        names.update(fields_of(measure))
     return frozenset(names)
-
-
-def _fields_of(measure: Measure) -> Iterator[str]:
-    match measure:
-        case Sum(of=of):
-            yield of
-        case Distribution(of=Elapsed(since=since, until=until)):
-            yield from (since, until)
-    yield from numbers_of(measure)
-    for condition in conditions_of(measure):
-        yield condition.field
-        if isinstance(condition, NotAfter | After):
-            yield condition.limit
-
-
-def numbers_of(measure: Measure) -> tuple[str, ...]:
-    """The field whose thousandths a measure takes."""
-    match measure:
-        case Distribution(of=Thousandths(field=field)):
-            return (field,)
-    return ()
-
-
-def conditions_of(measure: Measure) -> tuple[Condition, ...]:
-    """The conditions of a measure; sums have none."""
-    return () if isinstance(measure, Sum) else measure.when

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.fields import Kind
+from streams.core.parts import PartKind
 from streams.core.values import OFFSET_BITS
 from streams.native import tables
 from streams.native.build import SOURCE, source_version
@@ -42,7 +43,8 @@ CONSTANTS = {
     **{kind.name: kind.value for kind in Kind},
     "REQUIRED": tables.REQUIRED, "NULLABLE": tables.NULLABLE, "DEFAULT": tables.DEFAULT,
     "MEASURED": tables.MEASURED,
-    "COUNT": tables.COUNT, "SUM": tables.SUM, "THOUSANDTHS": tables.THOUSANDTHS, "ELAPSED": tables.ELAPSED,
+    "EVENT": tables.EVENT, "SCALED": tables.SCALED, "ELAPSED": tables.ELAPSED,
+    **{part.name: part.value for part in PartKind},
     "IS": tables.IS, "HAS": tables.HAS, "NOT_AFTER": tables.NOT_AFTER, "AFTER": tables.AFTER,
     "DONE": DONE, "HANDED_OVER": HANDED_OVER, "UNREAD": UNREAD, "CORRUPT": CORRUPT, "ENOUGH": ENOUGH,
     "FOLDED": FOLDED, "LATE": LATE, "TOO_EARLY": TOO_EARLY,

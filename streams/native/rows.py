@@ -10,7 +10,7 @@ from typing import Any
 from streams.core.packed import BY_WIDTH, Bytes, Layout, Packed
 from streams.core.values import OFFSET_BITS, Rows
 from streams.native.library import Library
-from streams.spec import Count, Measure, StreamSpec, Sum
+from streams.spec import StreamSpec
 
 # more starts of windows than this among the rows of a flush are found in the rows
 FEW_STARTS = 256
@@ -22,13 +22,13 @@ def take_rows(library: Library, state: Any, spec: StreamSpec, count: int, epoch:
     """The `count` rows that wait in a state, in the order of `StreamSpec.columns`; they stay there."""
     if not count:
         return Rows()
-    sizes = array("q", bytes(8 * (len(spec.dimensions) + len(spec.measures))))
+    layouts = [part.form.layout for part in spec.parts]
+    sizes = array("q", bytes(8 * (len(spec.dimensions) + layouts.count(Layout.LISTS))))
     library.sizes(state, sizes.buffer_info()[0])
-    texts, histograms = sizes[: len(spec.dimensions)], sizes[len(spec.dimensions) :]
+    texts, buckets = sizes[: len(spec.dimensions)], iter(sizes[len(spec.dimensions) :])
     room = [4 * count, *(size or count for size in texts), 8 * count, 8 * count]
-    for measure, buckets in zip(spec.measures, histograms, strict=True):
-        room += [8 * count] * (1 if isinstance(measure, Count | Sum) else 4)
-        room += [] if isinstance(measure, Count | Sum) else [8 * buckets] * 2
+    for layout in layouts:
+        room += [8 * count, *([8 * next(buckets)] * 2 if layout is Layout.LISTS else ())]
     # one piece of memory for all, and no copies of it; each column begins at a whole word, with room for
     # what is written behind it
     *places, end = accumulate((-(-size // 8) * 8 + SPARE for size in room), initial=0)
@@ -38,14 +38,14 @@ def take_rows(library: Library, state: Any, spec: StreamSpec, count: int, epoch:
     addresses = array("Q", [begin + place for place in places])
     first = epoch << OFFSET_BITS
     wide = library.rows(state, first, addresses.buffer_info()[0], used.buffer_info()[0])
-    highs = iter(_highs(library, state, spec, count) if wide else ())
+    highs = iter(_highs(library, state, layouts.count(Layout.U128), count) if wide else ())
     pieces = (view[place : place + size] for place, size in zip(places, used, strict=True))
     starts = Packed(Layout.U32, count, next(pieces), known=_starts(library, state))
     names = [_texts(library, state, d, count, next(pieces), coded=not size) for d, size in enumerate(texts)]
     late_id = Packed(Layout.U8, count, bytes(count))
     totals: list[Sequence[Any]] = [late_id, _numbers(count, next(pieces)), _numbers(count, next(pieces))]
-    for measure in spec.measures:
-        totals += _totals(measure, count, pieces, highs)
+    for layout in layouts:
+        totals += _part(layout, count, pieces, highs)
     return Rows((starts, *names, *totals))
 
 
@@ -63,21 +63,23 @@ def _texts(library: Library, state: Any, dimension: int, count: int, data: Bytes
     return Packed(Layout.CODES, count, data, words=words)
 
 
-def _totals(
-    measure: Measure, count: int, pieces: Iterator[memoryview], highs: Iterator["array[int]"]
+def _part(
+    layout: Layout, count: int, pieces: Iterator[memoryview], highs: Iterator["array[int]"]
 ) -> Iterator[Sequence[Any]]:
-    """The columns of a measure."""
-    if not isinstance(measure, Sum):
-        yield _numbers(count, next(pieces))
-    if not isinstance(measure, Count):
-        yield _sums(_numbers(count, next(pieces)), next(highs, None))
-    if not isinstance(measure, Count | Sum):
-        yield _numbers(count, next(pieces))
-        ends = next(pieces)
-        (elements,) = struct.unpack("<Q", ends[-8:])
-        for data in (next(pieces), next(pieces)):
-            element = BY_WIDTH[len(data) // elements if elements else 1]
-            yield Packed(Layout.LISTS, count, data, ends, element=element)
+    """The columns of a part."""
+    piece = next(pieces)
+    match layout:
+        case Layout.U64:
+            yield _numbers(count, piece)
+        case Layout.U128:
+            yield _sums(_numbers(count, piece), next(highs, None))
+        case Layout.LISTS:
+            (elements,) = struct.unpack("<Q", piece[-8:])
+            for data in (next(pieces), next(pieces)):
+                element = BY_WIDTH[len(data) // elements if elements else 1]
+                yield Packed(layout, count, data, piece, element=element)
+        case _:
+            yield Packed(layout, count, piece)
 
 
 def _starts(library: Library, state: Any) -> frozenset[int] | None:
@@ -87,9 +89,9 @@ def _starts(library: Library, state: Any) -> frozenset[int] | None:
     return None if number < 0 else frozenset(found[:number])
 
 
-def _highs(library: Library, state: Any, spec: StreamSpec, count: int) -> list["array[int]"]:
-    """The high words of each measure's sums over the waiting rows."""
-    columns = [array("q", bytes(8 * count)) for measure in spec.measures if not isinstance(measure, Count)]
+def _highs(library: Library, state: Any, sums: int, count: int) -> list["array[int]"]:
+    """The high words of so many sums over the waiting rows."""
+    columns = [array("q", bytes(8 * count)) for _ in range(sums)]
     addresses = array("Q", [column.buffer_info()[0] for column in columns])
     library.highs(state, addresses.buffer_info()[0])
     return columns

@@ -8,23 +8,22 @@ from typing import Any
 from schemas.fields import FieldRule, Kind, field_rules
 from streams.core.histogram import REPRESENTATIVES, UPPER_BOUNDS
 from streams.core.rules import Rules
-from streams.native.checks import check, conditions_of, numbers_of, stands_as_it_is
-from streams.spec import (
+from streams.measures import (
     After,
     Condition,
-    Count,
-    Distribution,
     Elapsed,
     Has,
     Is,
     Measure,
     NotAfter,
-    StreamSpec,
-    Sum,
+    Thousandths,
+    Whole,
 )
+from streams.native.checks import check, stands_as_it_is
+from streams.spec import StreamSpec
 
 REQUIRED, NULLABLE, DEFAULT, MEASURED = 1, 2, 4, 8
-COUNT, SUM, THOUSANDTHS, ELAPSED = range(4)
+EVENT, SCALED, ELAPSED = range(3)
 IS, HAS, NOT_AFTER, AFTER = range(4)
 
 
@@ -45,11 +44,11 @@ class ConditionTable(Structure):
 
 
 class MeasureTable(Structure):
-    """One measure; its conditions follow those of the measure before it."""
+    """One measure; its conditions and its parts follow those of the measure before it."""
 
     _fields_ = (
-        ("scale", c_int64), ("kind", c_int32), ("field", c_int32), ("other", c_int32),
-        ("conditions", c_int32),
+        ("scale", c_int64), ("value", c_int32), ("field", c_int32), ("other", c_int32),
+        ("conditions", c_int32), ("parts", c_int32),
     )  # fmt: skip
 
 
@@ -58,12 +57,13 @@ class StreamTable(Structure):
 
     _fields_ = (
         ("fields", POINTER(FieldTable)), ("conditions", POINTER(ConditionTable)),
-        ("measures", POINTER(MeasureTable)), ("dimensions", POINTER(c_int32)), ("orders", POINTER(c_int32)),
+        ("measures", POINTER(MeasureTable)), ("parts", POINTER(c_int32)),
+        ("dimensions", POINTER(c_int32)), ("orders", POINTER(c_int32)),
         ("bounds", POINTER(c_int64)), ("representatives", POINTER(c_int64)),
         ("pane_ms", c_int64), ("disorder_ms", c_int64), ("skew_ms", c_int64), ("bundle_events", c_int64),
         ("seed", c_uint64),
-        ("n_fields", c_int32), ("n_conditions", c_int32), ("n_measures", c_int32), ("n_dimensions", c_int32),
-        ("n_orders", c_int32), ("n_bounds", c_int32),
+        ("n_fields", c_int32), ("n_conditions", c_int32), ("n_measures", c_int32), ("n_parts", c_int32),
+        ("n_dimensions", c_int32), ("n_orders", c_int32), ("n_bounds", c_int32),
         ("id_field", c_int32), ("time_field", c_int32), ("dedupe", c_int32),
     )  # fmt: skip
 
@@ -73,13 +73,14 @@ def stream_table(spec: StreamSpec, rules: Rules) -> StreamTable:
     fields = field_rules(spec.event)
     check(spec, fields)
     at = {rule.name: i for i, rule in enumerate(fields)}
-    measured = {field for m in spec.measures for field in numbers_of(m)}
-    conditions = [_condition(c, at) for m in spec.measures for c in conditions_of(m)]
+    measured = {m.value.field for m in spec.measures if isinstance(m.value, Thousandths)}
+    conditions = [_condition(c, at) for m in spec.measures for c in m.when]
     orders = [at[name] for order in spec.event.orders for name in (order.first, order.last)]
     return StreamTable(
         fields=_array(FieldTable, [_field(rule, rule.name in measured) for rule in fields]),
         conditions=_array(ConditionTable, conditions),
         measures=_array(MeasureTable, [_measure(m, at, fields) for m in spec.measures]),
+        parts=_array(c_int32, [part.kind for part in spec.parts]),
         dimensions=_array(c_int32, [at[d] for d in spec.dimensions]),
         orders=_array(c_int32, orders),
         bounds=_array(c_int64, UPPER_BOUNDS),
@@ -87,7 +88,8 @@ def stream_table(spec: StreamSpec, rules: Rules) -> StreamTable:
         pane_ms=rules.pane_ms, disorder_ms=rules.disorder_ms, skew_ms=rules.skew_ms,
         bundle_events=rules.limits.bundle_events, seed=int.from_bytes(os.urandom(8)),
         n_fields=len(fields), n_conditions=len(conditions), n_measures=len(spec.measures),
-        n_dimensions=len(spec.dimensions), n_orders=len(orders) // 2, n_bounds=len(UPPER_BOUNDS),
+        n_parts=len(spec.parts), n_dimensions=len(spec.dimensions), n_orders=len(orders) // 2,
+        n_bounds=len(UPPER_BOUNDS),
         id_field=at["event_id"], time_field=at["occurred_at"], dedupe=spec.dedupe,
     )  # fmt: skip
 
@@ -122,19 +124,19 @@ def _condition(condition: Condition, at: dict[str, int]) -> ConditionTable:
 
 
 def _measure(measure: Measure, at: dict[str, int], fields: Sequence[FieldRule]) -> MeasureTable:
-    conditions = len(conditions_of(measure))
-    match measure:
-        case Count():
-            return MeasureTable(kind=COUNT, conditions=conditions)
-        case Sum(of=of):
-            return MeasureTable(kind=SUM, field=at[of])
-        case Distribution(of=Elapsed(since=since, until=until)):
-            return MeasureTable(kind=ELAPSED, field=at[since], other=at[until], conditions=conditions)
-        case Distribution():
-            field = at[numbers_of(measure)[0]]
+    table = MeasureTable(conditions=len(measure.when), parts=len(measure.parts))
+    match measure.value:
+        case None:
+            table.value = EVENT
+        case Whole(field=field):
+            table.value, table.field, table.scale = SCALED, at[field], 1
+        case Thousandths(field=field):
             # fold.c holds a NUMBER in thousandths already
-            scale = 1 if fields[field].kind is Kind.NUMBER else 1000
-            return MeasureTable(scale=scale, kind=THOUSANDTHS, field=field, conditions=conditions)
+            scale = 1 if fields[at[field]].kind is Kind.NUMBER else 1000
+            table.value, table.field, table.scale = SCALED, at[field], scale
+        case Elapsed(since=since, until=until):
+            table.value, table.field, table.other = ELAPSED, at[since], at[until]
+    return table
 
 
 def _array(kind: Any, items: Sequence[Any]) -> Any:

@@ -28,11 +28,15 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Sums:
-    """What a total must be; `values` of distributions are in thousandths, each with how often it occurred."""
+    """What a total must be; `values` of distributions are in thousandths, each with how often it occurred.
+
+    `extremes` are the greatest or least values, by name; one that has no value is not there.
+    """
 
     events: int = 0
     sums: Counter[str] = field(default_factory=Counter)
     values: dict[str, Counter[int]] = field(default_factory=dict)
+    extremes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -59,6 +63,7 @@ class Reading:
     add: Callable[[Any, Sums], None]
     sums: tuple[str, ...]
     distributions: tuple[str, ...] = ()
+    extremes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -139,6 +144,12 @@ def _measure(sums: Sums, name: str, value: int) -> None:
     sums.values.setdefault(name, Counter())[value] += 1
 
 
+def widen(sums: Sums, name: str, value: int) -> None:
+    """Let an extreme be at least this value, or at most, as its name has it."""
+    further = min if "_min_" in name else max
+    sums.extremes[name] = further(sums.extremes.get(name, value), value)
+
+
 def _add_camera(event: CameraEvent, to: Sums) -> None:
     to.sums["objects"] += event.count
     if event.speed_kmh is not None:
@@ -147,6 +158,8 @@ def _add_camera(event: CameraEvent, to: Sums) -> None:
 
 def _add_service(event: ServiceEvent, to: Sums) -> None:
     to.sums["fee_vnd"] += event.fee_vnd or 0
+    if event.fee_vnd is not None:
+        widen(to, "fee_max_vnd", event.fee_vnd)
     if event.action != "returned":
         return
     if event.due_at is not None:
@@ -159,6 +172,8 @@ def _add_qr(event: QrReport, to: Sums) -> None:
     to.sums["succeeded"] += event.succeeded
     to.sums["failed"] += event.failed
     to.sums["amount_vnd"] += event.amount_vnd
+    widen(to, "amount_max_vnd", event.amount_vnd)
+    widen(to, "amount_min_vnd", event.amount_vnd)
 
 
 READINGS = {
@@ -177,6 +192,7 @@ READINGS = {
         _add_service,
         ("fee_vnd", "on_time", "overdue"),
         ("duration",),
+        ("fee_max_vnd",),
     ),
     "qr.payments": Reading(
         QrReport,
@@ -184,5 +200,6 @@ READINGS = {
         ("merchant_id", "merchant_category", "ward_code", "provider"),
         _add_qr,
         ("succeeded", "failed", "amount_vnd"),
+        extremes=("amount_max_vnd", "amount_min_vnd"),
     ),
 }

@@ -1,13 +1,15 @@
 """What ClickHouse holds, row by row, as the oracle would have it."""
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from infra.operate.reads import rows
 from sinks.clickhouse import Server
 from tests.chaos.log import Place
-from tests.chaos.oracle import READINGS, Counts, Key, Sums
+from tests.chaos.oracle import READINGS, Counts, Key, Reading, Sums, widen
+
+# what an extreme of no value is stored as
+NO_VALUE = (-(2**63), 2**63 - 1)
 
 
 def stored_totals(server: Server) -> dict[Key, Sums]:
@@ -15,7 +17,7 @@ def stored_totals(server: Server) -> dict[Key, Sums]:
     found: dict[Key, Sums] = {}
     for topic, reading in READINGS.items():
         arrays = [f"{name}_{part}" for name in reading.distributions for part in ("buckets", "weights")]
-        columns = (*reading.dimensions, *reading.sums, *arrays)
+        columns = (*reading.dimensions, *reading.sums, *arrays, *reading.extremes)
         names = ", ".join(
             ("toUnixTimestamp(window_start) AS start", "partition", "late_id", "events", *columns)
         )
@@ -23,7 +25,7 @@ def stored_totals(server: Server) -> dict[Key, Sums]:
         for row in rows(server, sql):
             dimensions = tuple(row[name] for name in reading.dimensions)
             key = Key(topic, row["partition"], row["start"], dimensions, row["late_id"] != 0)
-            _add(found.setdefault(key, Sums()), row, reading.sums, reading.distributions)
+            _add(found.setdefault(key, Sums()), row, reading)
     return found
 
 
@@ -72,12 +74,15 @@ def versions(server: Server, by_row: bool = True) -> dict[tuple[Any, ...], int]:
     return found | {(r["topic"], r["partition"]): r["version"] for r in rows(server, sql)}
 
 
-def _add(to: Sums, row: dict[str, Any], sums: Iterable[str], distributions: Iterable[str]) -> None:
+def _add(to: Sums, row: dict[str, Any], reading: Reading) -> None:
     to.events += int(row["events"])
-    for name in sums:
+    for name in reading.sums:
         # 128-bit numbers come as text
         to.sums[name] += int(row[name])
-    for name in distributions:
+    for name in reading.extremes:
+        if (value := int(row[name])) not in NO_VALUE:
+            widen(to, name, value)
+    for name in reading.distributions:
         values = dict(zip(row[f"{name}_buckets"], row[f"{name}_weights"], strict=True))
         if values:
             to.values.setdefault(name, Counter()).update({int(v): int(n) for v, n in values.items()})

@@ -7,7 +7,7 @@ from itertools import islice
 
 from sinks.clickhouse import Server
 from tests.chaos.log import Place
-from tests.chaos.oracle import Counts, Key, Oracle, Sums
+from tests.chaos.oracle import Counts, Key, Oracle, Sums, widen
 from tests.chaos.stored import stored_counts, stored_dead, stored_totals, verdicts
 
 # a histogram keeps values within 1 %; rounded to a whole thousandth
@@ -77,6 +77,8 @@ def whole(totals: Mapping[Key, Sums]) -> dict[Key, Sums]:
         to = merged.setdefault(key._replace(late=False), Sums())
         to.events += sums.events
         to.sums.update(sums.sums)
+        for name, value in sums.extremes.items():
+            widen(to, name, value)
         for name, values in sums.values.items():
             to.values.setdefault(name, Counter()).update(values)
     return merged
@@ -85,7 +87,9 @@ def whole(totals: Mapping[Key, Sums]) -> dict[Key, Sums]:
 def _equal(wanted: Sums | None, found: Sums | None) -> bool:
     if wanted is None or found is None or wanted.events != found.events:
         return False
-    if +wanted.sums != +found.sums or wanted.values.keys() != found.values.keys():
+    if +wanted.sums != +found.sums or wanted.extremes != found.extremes:
+        return False
+    if wanted.values.keys() != found.values.keys():
         return False
     return all(_close(values, found.values[name]) for name, values in wanted.values.items())
 

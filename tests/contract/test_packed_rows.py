@@ -18,13 +18,14 @@ from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.core.packed import BY_WIDTH, Layout, Packed
+from streams.core.parts import LEAST, MOST, PartKind
 from streams.core.plain import PlainFold
 from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import Changes, Progress, RecordBatch, Row, Rows
 from streams.registry import load_streams
 from streams.sink import SinkRejected
-from streams.spec import Distribution, StreamSpec, Sum
+from streams.spec import StreamSpec
 from tests.support.clickhouse import T0_S, HasClickHouse, ask, late, new_database
 from tests.support.engines import native
 
@@ -67,11 +68,10 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def layouts(spec: StreamSpec) -> Iterator[Layout]:
     """A layout for each column that takes any value of it."""
     yield from (Layout.U32, *[Layout.TEXT] * len(spec.dimensions), *[Layout.U64] * 3)
-    for measure in spec.measures:
-        several = isinstance(measure, Distribution)
-        yield from (
-            [Layout.U64, Layout.U64, Layout.U64, Layout.LISTS, Layout.LISTS] if several else [Layout.U64]
-        )
+    for part in spec.parts:
+        layout = part.form.layout
+        # a sum that needs more than 64 bits makes the column as wide
+        yield from [Layout.U64 if layout is Layout.U128 else layout] * len(part.columns)
 
 
 def random_row(spec: StreamSpec, rng: Random, number: int, below: int = 2**64) -> Row:
@@ -79,13 +79,16 @@ def random_row(spec: StreamSpec, rng: Random, number: int, below: int = 2**64) -
     numbers = [n for n in (*NUMBERS, below - 1) if n < below]
     row: list[object] = [T0_S + 60 * (number % 7), *(rng.choice(TEXTS) for _ in spec.dimensions)]
     row += [0, number, rng.choice(numbers[1:])]
-    for measure in spec.measures:
-        row += [rng.choice(numbers) for _ in measure.columns][: 3 if isinstance(measure, Distribution) else 1]
-        if isinstance(measure, Sum) and measure.name.endswith("_vnd") and below == 2**64:
-            row[-1] = rng.choice((*NUMBERS, 2**64, 2**127, 4096 * (2**53 - 1)))
-        if isinstance(measure, Distribution):
+    for part in spec.parts:
+        if part.kind is PartKind.HISTOGRAM:
             buckets = sorted({rng.choice(numbers) for _ in range(rng.choice((0, 0, 1, 3, 9)))})
             row += [buckets, [rng.choice(numbers) for _ in buckets]]
+        elif part.kind is PartKind.SUMMED and part.columns[0].endswith("_vnd") and below == 2**64:
+            row.append(rng.choice((*NUMBERS, 2**64, 2**127, 4096 * (2**53 - 1))))
+        elif part.form.layout is Layout.I64:
+            row.append(rng.choice((LEAST, -5, MOST, *(n for n in numbers if n <= MOST))))
+        else:
+            row.append(rng.choice(numbers))
     return tuple(row)
 
 
@@ -109,7 +112,7 @@ def narrow(how: Layout, column: Sequence[Any]) -> Packed:
     values = [*chain.from_iterable(column)] if how is Layout.LISTS else column
     if how is Layout.TEXT:
         return Packed.of(Layout.CODES if len({*column}) < 256 else how, column)
-    if how is Layout.U32:
+    if how in (Layout.U32, Layout.I64):
         return Packed.of(how, column)
     element = next(layout for width, layout in BY_WIDTH.items() if not max(values, default=0) >> 8 * width)
     if how is Layout.LISTS:

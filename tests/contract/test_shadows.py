@@ -13,12 +13,15 @@ from sinks.memory_shadow import MemoryShadow
 from sinks.shadow import ClickHouseShadow
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
+from streams.catalog.qr import SPEC as QR
+from streams.core.parts import LEAST, MOST
 from streams.core.rebuild import Correction, Span, Stored
 from streams.core.values import LateEvent, Progress, Row, version_of
 from streams.registry import load_streams
 from streams.shadow import Comparison, Difference, Shadow
 from streams.sink import Sink
-from tests.support.clickhouse import T0_S, HasClickHouse, ask, camera_row, changes, late, new_database
+from streams.spec import StreamSpec
+from tests.support.clickhouse import T0_S, HasClickHouse, ask, camera_row, changes, late, new_database, qr_row
 
 T0_MS = T0_S * 1000
 MINUTE_MS = 60_000
@@ -37,17 +40,21 @@ class Store:
     sink: Sink
     server: Server | None = None
 
-    def shadow(self, span: Span = HOUR) -> Shadow:
+    def shadow(self, span: Span = HOUR, spec: StreamSpec = CAMERA) -> Shadow:
         if self.server:
-            return ClickHouseShadow(self.server, CAMERA, MINUTE_MS, span)
+            return ClickHouseShadow(self.server, spec, MINUTE_MS, span)
         assert isinstance(self.sink, MemorySink)
-        return MemoryShadow(self.sink, CAMERA, MINUTE_MS, span)
+        return MemoryShadow(self.sink, spec, MINUTE_MS, span)
 
     def write(
-        self, rows: Sequence[Row] = (), late_events: Sequence[LateEvent] = (), partition: int = 0
+        self,
+        rows: Sequence[Row] = (),
+        late_events: Sequence[LateEvent] = (),
+        partition: int = 0,
+        spec: StreamSpec = CAMERA,
     ) -> None:
-        flush = changes(CAMERA, partition, rows=list(rows), late=list(late_events))
-        self.sink.put_rows(CAMERA, [flush])
+        flush = changes(spec, partition, rows=list(rows), late=list(late_events))
+        self.sink.put_rows(spec, [flush])
 
     def rows(self) -> list[tuple[Any, ...]]:
         """(minutes after T0, camera, partition, late_id, version, events) of rows that hold events."""
@@ -123,6 +130,35 @@ def test_equal_windows_are_equal(store: Store) -> None:
         shadow.put(progress(0), [rebuilt(0, speeds={100: 2, 300: 1}, events=3), rebuilt(60)], [])
         shadow.put(progress(1), [rebuilt(0, speeds={100: 1})], [])
         assert shadow.compare(10) == Comparison(windows=2, rows=2, events=5, late=1)
+
+
+@pytest.mark.parametrize(
+    ("most", "least", "wrong"),
+    [
+        (40, 7, ()),
+        (41, 7, ("amount_max_vnd",)),
+        (40, 8, ("amount_min_vnd",)),
+        (LEAST, MOST, ("amount_max_vnd", "amount_min_vnd")),
+    ],
+)
+def test_extremes_are_compared_over_all_rows(
+    store: Store, most: int, least: int, wrong: tuple[str, ...]
+) -> None:
+    """Of two late rows and a partition that has none, against one row; another extreme is a difference.
+
+    now   40   7 (late)   none      log   40 at most, 7 at least
+    """
+    own, single, none = (qr_row(0, offset=5, amount_vnd=amount) for amount in (40, 7, 0))
+    store.write([own, (*single[:5], 9, *single[6:])], spec=QR)
+    store.write([(*none[:-2], LEAST, MOST)], partition=1, spec=QR)
+    one = qr_row(0, offset=END, amount_vnd=47, succeeded=2)
+    folded = (*one[:7], 2, *one[8:-2], most, least)
+    with closing(store.shadow(spec=QR)) as shadow:
+        shadow.put(replace(progress(), topic=QR.topic), [folded], [])
+        shadow.put(replace(progress(1), topic=QR.topic), [(*none[:6], END, *none[7:-2], LEAST, MOST)], [])
+        found = shadow.compare(10)
+    assert [d.columns for d in found.shown] == ([wrong] if wrong else [])
+    assert found.equal is not bool(wrong)
 
 
 def test_each_difference_has_its_kind(store: Store) -> None:

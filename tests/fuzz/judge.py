@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 from zlib import crc32
 
-from streams.core import partition
+from streams.core import plain
 from streams.core.framing import CorruptBatch
 from streams.core.plain import PlainFold
 from streams.core.values import Changes, PackedBatches, Progress, Rows, Unread
-from streams.native import state
+from streams.native import fold as compiled
 from streams.native.fold import CompiledFold
 from streams.native.library import Library
 from streams.native.tables import StreamTable, stream_table
@@ -52,12 +52,12 @@ class Differ(AssertionError):
 @contextmanager
 def made_once() -> Iterator[None]:
     """What a state makes of its stream alone is made once for all cases; ids are placed alike in each run."""
-    shared = {partition: ("Codec", "Plan"), state: ("field_rules", "used_fields")}
+    shared = {plain: ("Codec", "Plan"), compiled: ("Codec", "Plan", "field_rules", "used_fields")}
     with ExitStack() as patches:
         for module, names in shared.items():
             for name in names:
                 patches.enter_context(patch.object(module, name, _made_once(vars(module)[name])))
-        patches.enter_context(patch.object(state, "stream_table", _made_once(_seeded)))
+        patches.enter_context(patch.object(compiled, "stream_table", _made_once(_seeded)))
         yield
 
 

@@ -94,6 +94,23 @@ def test_a_migration_that_was_interrupted_starts_again(empty: Server) -> None:
     assert ask(empty, "SELECT events FROM camera_minute") == [(1,)]
 
 
+def test_rows_from_before_a_column_have_no_value_in_it(empty: Server, directory: Path) -> None:
+    """An extreme that nobody has kept is NULL, whether its row was there or an older worker writes it."""
+    newer = {path: path.read_text("utf-8") for path in directory.glob("*.sql") if path.name > "0011"}
+    for path in newer:
+        path.unlink()
+    before = "INSERT INTO qr_windows (window_start, window_seconds, events, amount_vnd) VALUES ({}, 60, 1, 5)"
+    with pytest.raises(SchemaError, match="qr_windows has no column amount_max_vnd"):
+        migrate(empty, specs(), directory)
+    ask(empty, before.format(1_715_587_200))
+    for path, text in newer.items():
+        path.write_text(text, "utf-8")
+    migrate(empty, specs(), directory)
+    ask(empty, before.format(1_715_587_260))
+    columns = "amount_vnd, amount_max_vnd, amount_min_vnd"
+    assert ask(empty, f"SELECT {columns} FROM qr_minute") == [(5, None, None)] * 2
+
+
 def test_a_changed_file_is_refused(empty: Server, directory: Path) -> None:
     """A database must not depend on which text of a file it met; the error names the file, and what to do."""
     migrate(empty, specs(), directory)
@@ -213,6 +230,10 @@ def test_a_fourth_stream_costs_one_file_of_sql(empty: Server, directory: Path) -
         (
             "ALTER TABLE camera_windows MODIFY COLUMN events UInt32",
             "camera_windows.events is UInt32, not UInt64",
+        ),
+        (
+            "ALTER TABLE qr_windows MODIFY COLUMN amount_min_vnd REMOVE DEFAULT",
+            "qr_windows.amount_min_vnd has not the DEFAULT 9223372036854775807",
         ),
         ("DROP TABLE camera_minute", "camera_minute does not exist: run `songlo migrate`"),
         (

@@ -13,6 +13,7 @@ from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.catalog.service import SPEC as SERVICE
 from streams.core.histogram import bucket
+from streams.core.parts import LEAST, MOST
 from streams.core.values import Changes, DeadLetter, Noted, Progress, Row, Rows
 from tests.support.clickhouse import (
     T0_S,
@@ -28,10 +29,10 @@ from tests.support.clickhouse import (
 COLUMNS = {
     "camera_minute": "camera_id, ward_code, kind, object_class, violation_code, direction, events, objects,"
     " speed_avg, speed_max, speed_p50, speed_p85, late_events",
-    "service_minute": "office_code, ward_code, procedure_code, channel, action, events, fee_vnd, on_time,"
-    " overdue, duration_avg_s, duration_p50_s, duration_p95_s, late_events",
+    "service_minute": "office_code, ward_code, procedure_code, channel, action, events, fee_vnd,"
+    " fee_max_vnd, on_time, overdue, duration_avg_s, duration_p50_s, duration_p95_s, late_events",
     "qr_minute": "merchant_id, merchant_category, ward_code, provider, reports, succeeded, failed,"
-    " amount_vnd, late_events",
+    " amount_vnd, amount_max_vnd, amount_min_vnd, late_events",
 }
 PROGRESS = "stream, topic, partition, next_offset, watermark, folded, duplicates, late, dead, updated_at"
 
@@ -62,7 +63,12 @@ def put(sink: ClickHouseSink, *rows: Row, partition: int = 0) -> None:
 
 
 def service_row(
-    at_s: int, durations_ms: dict[int, int], *, offset: int = 1, largest: int | None = None
+    at_s: int,
+    durations_ms: dict[int, int],
+    *,
+    offset: int = 1,
+    largest: int | None = None,
+    fee_max_vnd: int = LEAST,
 ) -> Row:
     """A row of service_windows, `returned` cases with these durations."""
     n, most = sum(durations_ms.values()), max(durations_ms, default=0)
@@ -70,7 +76,8 @@ def service_row(
     dimensions = ("oso-1", "02200", "1.000656", "online", "returned")
     histogram = sorted(durations_ms), [durations_ms[d] for d in sorted(durations_ms)]
     most = most if largest is None else largest
-    return (T0_S + at_s, *dimensions, 0, offset, n, 5 * n, n, 0, n, total, most, *histogram)
+    measured = (5 * n, fee_max_vnd, n, 0, n, total, most, *histogram)
+    return (T0_S + at_s, *dimensions, 0, offset, n, *measured)
 
 
 @pytest.mark.parametrize("view", COLUMNS)
@@ -246,6 +253,25 @@ def test_amounts_do_not_wrap(server: Server, sink: ClickHouseSink) -> None:
         sink.put_rows(QR, [changes(QR, partition, rows=[row])])
     columns = "reports, succeeded, failed, amount_vnd, late_events"
     assert ask(server, f"SELECT {columns} FROM qr_minute") == [(3, 6, 0, 3 * 2**63, 0)]
+
+
+def test_extremes_are_those_of_all_rows(server: Server, sink: ClickHouseSink) -> None:
+    """Over partitions and late rows, whichever of them have a value; of no value NULL, while 0 is a value."""
+    fees = [(0, 0, LEAST), (0, 1, 700), (0, 2, 30), (60, 0, 0), (60, 1, LEAST), (120, 0, LEAST)]
+    for at_s, partition, fee in fees:
+        row = service_row(at_s, {1000: 1}, fee_max_vnd=fee)
+        sink.put_rows(SERVICE, [changes(SERVICE, partition, rows=[row])])
+    one, *others = (qr_row(0, offset=n, amount_vnd=amount) for n, amount in enumerate((40, 7, 900)))
+    late_rows = [(*row[:5], n + 1, *row[6:]) for n, row in enumerate(others)]
+    nothing = (*qr_row(60, offset=1, amount_vnd=0)[:-2], LEAST, MOST)
+    sink.put_rows(QR, [changes(QR, rows=[one, *late_rows, nothing])])
+    assert ask(server, "SELECT fee_max_vnd FROM service_minute ORDER BY window_start") == [
+        (700,), (0,), (None,),
+    ]  # fmt: skip
+    columns = "reports, amount_max_vnd, amount_min_vnd, late_events"
+    assert ask(server, f"SELECT {columns} FROM qr_minute ORDER BY window_start") == [
+        (3, 900, 7, 2), (1, None, None, 0),
+    ]  # fmt: skip
 
 
 def explain(server: Server, where: str) -> dict[str, dict[str, Any]]:

@@ -72,8 +72,10 @@ def camera_row(
 
 
 def qr_row(at_s: int, *, offset: int, amount_vnd: int, succeeded: int = 1) -> Row:
-    """A row of qr_windows."""
-    return (T0_S + at_s, "shop-1", "market", "02200", "VCB", 0, offset, 1, succeeded, 0, amount_vnd)
+    """A row of qr_windows: one report."""
+    dimensions = ("shop-1", "market", "02200", "VCB")
+    extremes = (min(amount_vnd, 2**63 - 1),) * 2
+    return (T0_S + at_s, *dimensions, 0, offset, 1, succeeded, 0, amount_vnd, *extremes)
 
 
 def late(event_id: int, at_s: int = 0, *, offset: int, index: int = 0, events: int = 1) -> LateEvent:

@@ -5,7 +5,20 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from schemas.event import Code, Event, Instant, Order
-from streams.spec import After, Count, Distribution, Elapsed, Has, Is, NotAfter, StreamSpec, Sum, Thousandths
+from streams.measures import (
+    After,
+    Count,
+    Distribution,
+    Elapsed,
+    Has,
+    Is,
+    Maximum,
+    Minimum,
+    NotAfter,
+    Sum,
+    Thousandths,
+)
+from streams.spec import StreamSpec
 
 
 class ParkingEvent(Event, frozen=True, gc=False, kw_only=True):
@@ -37,10 +50,10 @@ PARKING = StreamSpec(
     key="lot",
     table="parking_windows",
     view="parking_minute",
-    dimensions=("lot", "gate", "lane", "tags"),
+    dimensions=("lot", "gate", "ward_code", "lane", "tags"),
     measures=(
         Sum("change", of="change"),
-        Count("all"),
+        Count("cars"),
         Count("electric", when=(Has("electric"), Has("free_number"))),
         Count("north_b", when=(Is("gate", "north"), Is("tags", "b"))),
         Count("on_time", when=(NotAfter("from_at", "until_at"), After("until_at", "occurred_at"))),
@@ -48,6 +61,10 @@ PARKING = StreamSpec(
         Distribution("height", of=Thousandths("height_m"), when=(Is("gate", "south"),)),
         Distribution("high", of=Thousandths("high"), when=(Has("low"),)),
         Distribution("stay", of=Elapsed("from_at", "until_at")),
+        Maximum("change_max", of="change"),
+        Minimum("change_min", of="change"),
+        Minimum("low_min", of="low", when=(Is("gate", "north"),)),
+        Maximum("until_max", of="until_at", when=(Has("free_number"),)),
     ),
     dedupe=True,
 )

@@ -52,16 +52,32 @@ static void take_bounds(state *s, const stream_rule *rule) {
     }
 }
 
+/* What follows of the parts: where they stand in a row, and a row of no event. */
+static void take_parts(state *s, const stream_rule *rule) {
+    s->n_parts = rule->n_parts;
+    s->parts = hold_zeros(s, NULL, (size_t)s->n_parts + 1, sizeof *s->parts);
+    s->histograms = hold_zeros(s, NULL, (size_t)s->n_parts + 1, sizeof *s->histograms);
+    int32_t words = 0;
+    for (int32_t i = 0; i < s->n_parts; i++) {
+        s->parts[i] = (part){rule->parts[i], words, s->n_dimensions + s->n_histograms};
+        if (rule->parts[i] == HISTOGRAM) s->histograms[s->n_histograms++] = words;
+        words += PART_FORMS[rule->parts[i]].words;
+    }
+    s->row_size = sizeof(row) + 8 * (size_t)words;
+    s->empty = hold_zeros(s, NULL, 1, s->row_size);
+    for (int32_t i = 0; i < s->n_parts; i++) s->empty->totals[s->parts[i].at] = PART_FORMS[s->parts[i].kind].nothing;
+}
+
 /* Each column of a flush as narrow as it can be; what songlo_rows meets makes them wider. */
 static void take_widths(state *s) {
     s->n_columns = 3 + s->n_dimensions;
-    for (int32_t m = 0; m < s->n_measures; m++) s->n_columns += s->measures[m].kind <= SUM ? 1 : DISTRIBUTION_COLUMNS;
+    for (int32_t i = 0; i < s->n_parts; i++) s->n_columns += PART_FORMS[s->parts[i].kind].columns;
     s->widths = hold(s, NULL, (size_t)s->n_columns);
     memset(s->widths, 1, (size_t)s->n_columns);
     s->widths[0] = 4;
-    for (int32_t m = 0, c = 3 + s->n_dimensions; m < s->n_measures; m++) {
-        if (s->measures[m].kind > SUM) s->widths[c + ENDS_COLUMN] = 8;
-        c += s->measures[m].kind <= SUM ? 1 : DISTRIBUTION_COLUMNS;
+    for (int32_t i = 0, c = 3 + s->n_dimensions; i < s->n_parts; i++) {
+        s->widths[c] = PART_FORMS[s->parts[i].kind].width;
+        c += PART_FORMS[s->parts[i].kind].columns;
     }
 }
 
@@ -105,14 +121,12 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     for (int32_t d = 0; d < s->n_dimensions; d++) s->words[d] = new_words(s, d);
     s->orders = hold_copy(s, rule->orders, sizeof *s->orders * 2 * (size_t)s->n_orders);
     take_bounds(s, rule);
-    s->row_size = sizeof(row);
-    for (int32_t i = 0; i < s->n_measures; i++)
-        s->row_size += 8 * (size_t)(s->measures[i].kind == COUNT ? 1 : s->measures[i].kind == SUM ? 2 : D_WORDS);
+    take_parts(s, rule);
     s->key_room = 16;
     for (int32_t i = 0; i < s->n_dimensions; i++) s->key_room += 3 + widest(&s->fields[s->dimensions[i]]);
     s->event_size = (sizeof(event) + sizeof(slot) * (size_t)s->n_fields + s->key_room + 15) & ~(size_t)15;
     s->ahead = hold_zeros(s, NULL, AHEAD, s->event_size);
-    s->sizes = hold_zeros(s, NULL, (size_t)(s->n_dimensions + s->n_measures), sizeof *s->sizes);
+    s->sizes = hold_zeros(s, NULL, (size_t)(s->n_dimensions + s->n_histograms), sizeof *s->sizes);
     s->spelled = hold_zeros(s, NULL, (size_t)s->n_dimensions, sizeof *s->spelled);
     s->by_bucket = hold_zeros(s, NULL, (size_t)s->n_bounds + 1, sizeof *s->by_bucket);
     s->met = hold_zeros(s, NULL, (size_t)s->n_bounds / 64 + 1, sizeof *s->met);
@@ -137,9 +151,10 @@ EXPORT void songlo_free(state *s) {
         free_words(s, s->words[d]);
         free_words(s, s->older[d]);
     }
-    void *all[] = {s->fields,  s->conditions, s->measures, s->dimensions, s->orders, s->after,   s->bounds, s->representatives,
-                   s->ahead,   s->bundle,     s->panes,    s->places,     s->waiting, s->closed,  s->sizes,  s->spelled,
-                   s->words,   s->older,      s->widths,   s->by_bucket,  s->met,     s};
+    void *all[] = {s->fields,  s->conditions, s->measures, s->parts,  s->histograms, s->empty,     s->dimensions, s->orders,
+                   s->after,   s->bounds,     s->ahead,    s->bundle, s->panes,      s->places,    s->waiting,    s->closed,
+                   s->sizes,   s->spelled,    s->words,    s->older,  s->widths,     s->by_bucket, s->met,        s->representatives,
+                   s};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

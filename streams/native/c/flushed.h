@@ -45,6 +45,6 @@ EXPORT void songlo_flushed(state *s) {
     if (s->shared.flush == UINT32_MAX) begin_flushes_again(s);
     s->shared.flush++;
     s->shared.waiting = s->shared.closed = s->shared.closed_ids = s->shared.spread = 0;
-    memset(s->sizes, 0, sizeof *s->sizes * (size_t)(s->n_dimensions + s->n_measures));
+    memset(s->sizes, 0, sizeof *s->sizes * (size_t)(s->n_dimensions + s->n_histograms));
     memset(s->spelled, 0, sizeof *s->spelled * (size_t)s->n_dimensions);
 }

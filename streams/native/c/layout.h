@@ -18,6 +18,7 @@
      .size = sizeof(((of *)0)->field),                                                                  \
      .at = offsetof(of, field)}
 #define VALUE(constant) {.name = #constant, .kind = 'v', .at = constant}
+#define PART_VALUE(part, ...) VALUE(part),
 
 typedef struct {
     const char *name;
@@ -44,19 +45,20 @@ static const agreed AGREED[] = {
     SIZE(condition_rule), FIELD(condition_rule, text), FIELD(condition_rule, kind), FIELD(condition_rule, field),
     FIELD(condition_rule, other),
 
-    SIZE(measure_rule), FIELD(measure_rule, scale), FIELD(measure_rule, kind), FIELD(measure_rule, field),
-    FIELD(measure_rule, other), FIELD(measure_rule, conditions),
+    SIZE(measure_rule), FIELD(measure_rule, scale), FIELD(measure_rule, value), FIELD(measure_rule, field),
+    FIELD(measure_rule, other), FIELD(measure_rule, conditions), FIELD(measure_rule, parts),
 
     SIZE(stream_rule), FIELD(stream_rule, fields), FIELD(stream_rule, conditions), FIELD(stream_rule, measures),
-    FIELD(stream_rule, dimensions), FIELD(stream_rule, orders), FIELD(stream_rule, bounds),
+    FIELD(stream_rule, parts), FIELD(stream_rule, dimensions), FIELD(stream_rule, orders), FIELD(stream_rule, bounds),
     FIELD(stream_rule, representatives), FIELD(stream_rule, pane_ms), FIELD(stream_rule, disorder_ms),
     FIELD(stream_rule, skew_ms), FIELD(stream_rule, bundle_events), FIELD(stream_rule, seed), FIELD(stream_rule, n_fields), FIELD(stream_rule, n_conditions),
-    FIELD(stream_rule, n_measures), FIELD(stream_rule, n_dimensions), FIELD(stream_rule, n_orders),
+    FIELD(stream_rule, n_measures), FIELD(stream_rule, n_parts), FIELD(stream_rule, n_dimensions), FIELD(stream_rule, n_orders),
     FIELD(stream_rule, n_bounds), FIELD(stream_rule, id_field), FIELD(stream_rule, time_field), FIELD(stream_rule, dedupe),
 
     VALUE(TEXT), VALUE(LITERAL), VALUE(INTEGER), VALUE(NUMBER), VALUE(INSTANT), VALUE(FLAG), VALUE(OPAQUE),
     VALUE(REQUIRED), VALUE(NULLABLE), VALUE(DEFAULT), VALUE(MEASURED),
-    VALUE(COUNT), VALUE(SUM), VALUE(THOUSANDTHS), VALUE(ELAPSED),
+    VALUE(EVENT), VALUE(SCALED), VALUE(ELAPSED),
+    PARTS(PART_VALUE)
     VALUE(IS), VALUE(HAS), VALUE(NOT_AFTER), VALUE(AFTER),
     VALUE(DONE), VALUE(HANDED_OVER), VALUE(UNREAD), VALUE(CORRUPT), VALUE(ENOUGH),
     VALUE(FOLDED), VALUE(LATE), VALUE(TOO_EARLY),

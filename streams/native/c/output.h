@@ -19,10 +19,10 @@ static inline uint8_t *put_length(uint8_t *to, uint32_t length) {
 
 /*
  * Over all waiting rows: the most bytes that each dimension's texts with their lengths can have, 0 where all of them have
- * numbers, one byte each; then buckets of each distribution.
+ * numbers, one byte each; then buckets of each histogram.
  */
 EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
-    memcpy(sizes, s->sizes, sizeof *sizes * (size_t)(s->n_dimensions + s->n_measures));
+    memcpy(sizes, s->sizes, sizeof *sizes * (size_t)(s->n_dimensions + s->n_histograms));
     for (int32_t d = 0; d < s->n_dimensions; d++)
         if (s->spelled[d]) sizes[d] += (s->shared.waiting - s->spelled[d]) * (1 + LONGEST_WORD);
 }
@@ -66,7 +66,7 @@ static inline void in_order(uint64_t *a, uint64_t *b) {
 }
 
 /*
- * The `n` entries of a total without a table, by bucket, and without a branch, since none could be foreseen: free ones, which are
+ * The `n` entries of a histogram without a table, by bucket, and without a branch, since none could be foreseen: free ones, which are
  * 0, come last as 0 - 1, and stand behind the row's own until the next row's come.
  */
 static inline void put_near(const state *s, const uint64_t *near, uint64_t n, column *buckets, column *weights) {
@@ -83,8 +83,8 @@ static inline void put_near(const state *s, const uint64_t *near, uint64_t n, co
 }
 
 /* A table's entries by bucket: each goes to its bucket's place, what is free to place 0, and bits tell which places are taken. */
-static inline void put_table(const state *s, const uint64_t *total, column *buckets, column *weights) {
-    const uint64_t *table = table_of(total), mask = total[D_SIZE] & 0xffffffff;
+static inline void put_table(const state *s, const uint64_t *held, column *buckets, column *weights) {
+    const uint64_t *table = table_of(held), mask = held[H_SIZE] & 0xffffffff;
     uint64_t highest = 0;
     for (uint64_t i = 0; i <= mask; i++) {
         uint64_t place = table[i] >> 48;
@@ -100,13 +100,13 @@ static inline void put_table(const state *s, const uint64_t *total, column *buck
     }
 }
 
-/* The buckets and the weights of a distribution, by bucket; how many. */
-static inline uint64_t put_histogram(const state *s, const uint64_t *total, column *to_buckets, column *to_weights) {
+/* The buckets and the weights of a histogram, by bucket; how many. */
+static inline uint64_t put_histogram(const state *s, const uint64_t *held, column *to_buckets, column *to_weights) {
     column buckets = *to_buckets, weights = *to_weights; /* copies, which nothing that is written can be */
-    uint64_t n = total[D_SIZE] >> 32;
-    if (has_table(total)) put_table(s, total, &buckets, &weights);
-    else if (n == 1) put_bucket(s, total[D_BUCKETS], &buckets, &weights);
-    else put_near(s, total + D_BUCKETS, n, &buckets, &weights);
+    uint64_t n = held[H_SIZE] >> 32;
+    if (has_table(held)) put_table(s, held, &buckets, &weights);
+    else if (n == 1) put_bucket(s, held[H_BUCKETS], &buckets, &weights);
+    else put_near(s, held + H_BUCKETS, n, &buckets, &weights);
     *to_buckets = buckets;
     *to_weights = weights;
     return n;
@@ -143,22 +143,18 @@ static inline uint64_t put_row(const state *s, const pane *p, const row *r, int6
     }
     put(c++, (uint64_t)(epoch | r->offset));
     put(c++, r->events);
-    const uint64_t *total = r->totals;
     uint64_t highs = 0;
-    for (int32_t m = 0; m < s->n_measures; m++) {
-        int32_t kind = s->measures[m].kind;
-        if (kind <= SUM) {
-            put(c++, *total++);
-            if (kind == SUM) highs |= *total++;
-            continue;
+    for (int32_t i = 0; i < s->n_parts; i++) {
+        const uint64_t *held = r->totals + s->parts[i].at;
+        switch (s->parts[i].kind) {
+        case HISTOGRAM:
+            *ends += put_histogram(s, held, c + 1, c + 2);
+            put(c, *ends++);
+            c += 3;
+            break;
+        case SUMMED: highs |= held[1]; __attribute__((fallthrough));
+        default: put(c++, *held);
         }
-        put(c, total[D_COUNT]);
-        put(c + 1, total[D_SUM]);
-        put(c + 2, total[D_MAX]);
-        highs |= total[D_SUM + 1];
-        put(c + ENDS_COLUMN, ends[m] += put_histogram(s, total, c + 4, c + 5));
-        c += DISTRIBUTION_COLUMNS;
-        total += D_WORDS;
     }
     return highs;
 }
@@ -178,17 +174,16 @@ static bool widened(state *s, const column *columns, uint64_t highs) {
 
 /*
  * Write the waiting rows as columns, packed as streams/core/packed.py has it: pane start (seconds), each
- * dimension's texts or their numbers, version, events, then of each measure: COUNT: number; SUM: sum; a
- * distribution: count, sum, max, where the row's buckets end, buckets, weights. The bytes of each column are in
- * `used` then. Of sums the low words: true says that one has another high word than 0, which is for songlo_highs.
+ * dimension's texts or their numbers, version, events, then the columns of each part: a number, or of a histogram where
+ * the row's buckets end, buckets, weights. The bytes of each column are in `used` then. Of sums the low words: true says that one has another high word than 0, which is for songlo_highs.
  * The caller gives each column its room (texts and buckets: songlo_sizes; numbers: 8 bytes each), and NEAR_BUCKETS words more.
  */
 EXPORT bool songlo_rows(state *s, int64_t epoch, void *const *to, int64_t *used) {
     column *columns = must(malloc(sizeof *columns * (size_t)s->n_columns));
-    uint64_t *ends = must(malloc(sizeof *ends * ((size_t)s->n_measures + 1))), highs;
+    uint64_t *ends = must(malloc(sizeof *ends * ((size_t)s->n_histograms + 1))), highs;
     do {
         for (int32_t c = 0; c < s->n_columns; c++) columns[c] = (column){to[c], s->widths[c], 0};
-        memset(ends, 0, sizeof *ends * ((size_t)s->n_measures + 1));
+        memset(ends, 0, sizeof *ends * ((size_t)s->n_histograms + 1));
         highs = 0;
         for (int64_t i = 0; i < s->shared.waiting; i++) {
             ask_ahead(s, i);
@@ -201,15 +196,12 @@ EXPORT bool songlo_rows(state *s, int64_t epoch, void *const *to, int64_t *used)
     return highs;
 }
 
-/* Write the high words of the waiting rows' sums: a column of 8 bytes a row for each measure that has one. */
+/* Write the high words of the waiting rows' sums: a column of 8 bytes a row for each part that is one. */
 EXPORT void songlo_highs(const state *s, uint64_t *const *columns) {
     for (int64_t i = 0; i < s->shared.waiting; i++) {
-        const uint64_t *total = s->waiting[i].row->totals;
-        for (int32_t m = 0, c = 0; m < s->n_measures; m++) {
-            int32_t kind = s->measures[m].kind;
-            if (kind != COUNT) columns[c++][i] = total[kind == SUM ? 1 : D_SUM + 1];
-            total += kind == COUNT ? 1 : kind == SUM ? 2 : D_WORDS;
-        }
+        const uint64_t *totals = s->waiting[i].row->totals;
+        for (int32_t k = 0, c = 0; k < s->n_parts; k++)
+            if (s->parts[k].kind == SUMMED) columns[c++][i] = totals[s->parts[k].at + 1];
     }
 }
 

@@ -46,7 +46,7 @@ static void new_block(state *s, pane *p) {
 static row *new_row(state *s, pane *p, const event *e) {
     if (p->n_rows == p->rows_room) new_block(s, p);
     row *r = row_at(s, p, p->n_rows++);
-    memset(r, 0, s->row_size);
+    memcpy(r, s->empty, s->row_size);
     uint8_t *key = r->key.near;
     if (e->key_size > NEAR_KEY) r->key.far = key = arena_take(s, p, e->key_size);
     copy_words(key, e->key, e->key_size);
@@ -105,12 +105,9 @@ static void let_wait(state *s, pane *p, row *r, const event *e) {
         s->spelled[d]++;
     }
     if (!r->events) return; /* a new row has no buckets */
-    const uint64_t *total = r->totals;
-    for (int32_t m = 0; m < s->n_measures; m++) {
-        if (s->measures[m].kind >= THOUSANDTHS) {
-            s->sizes[s->n_dimensions + m] += (int64_t)(total[D_SIZE] >> 32);
-            h->spread += (int64_t)(total[D_SIZE] >> 32) * 16;
-        }
-        total += s->measures[m].kind == COUNT ? 1 : s->measures[m].kind == SUM ? 2 : D_WORDS;
+    for (int32_t i = 0; i < s->n_histograms; i++) {
+        int64_t buckets = (int64_t)(r->totals[s->histograms[i] + H_SIZE] >> 32);
+        s->sizes[s->n_dimensions + i] += buckets;
+        h->spread += buckets * 16;
     }
 }

@@ -32,7 +32,7 @@ typedef __int128 i128;
 
 enum kind { TEXT, LITERAL, INTEGER, NUMBER, INSTANT, FLAG, OPAQUE };
 enum { REQUIRED = 1, NULLABLE = 2, DEFAULT = 4, MEASURED = 8 };
-enum { COUNT, SUM, THOUSANDTHS, ELAPSED };
+enum { EVENT, SCALED, ELAPSED };
 enum { IS, HAS, NOT_AFTER, AFTER };
 
 /* Bounds are inclusive. A text's bounds are its length in code points. */
@@ -52,22 +52,23 @@ typedef struct {
 } condition_rule;
 
 typedef struct {
-    int64_t scale; /* THOUSANDTHS: what the field's number is multiplied by */
-    int32_t kind, field, other;
-    int32_t conditions; /* how many of the condition table belong to this measure, in order */
+    int64_t scale; /* SCALED: what the field's number is multiplied by */
+    int32_t value, field, other;
+    int32_t conditions, parts; /* how many of the stream's belong to this measure, in order */
 } measure_rule;
 
 typedef struct {
     const field_rule *fields;
     const condition_rule *conditions;
     const measure_rule *measures;
+    const int32_t *parts; /* the kind of each; see parts.h */
     const int32_t *dimensions;
     const int32_t *orders;         /* pairs of fields: the first must not be after the second */
     const int64_t *bounds;         /* histogram: inclusive upper bounds */
     const int64_t *representatives;
     int64_t pane_ms, disorder_ms, skew_ms, bundle_events;
     uint64_t seed;
-    int32_t n_fields, n_conditions, n_measures, n_dimensions, n_orders, n_bounds;
+    int32_t n_fields, n_conditions, n_measures, n_parts, n_dimensions, n_orders, n_bounds;
     int32_t id_field, time_field, dedupe;
 } stream_rule;
 
@@ -138,14 +139,13 @@ typedef struct row {
         uint8_t near[NEAR_KEY];
         const uint8_t *far; /* a longer one */
     } key;                  /* padded with zeros to whole words */
-    uint64_t totals[]; /* SUM: 2 words; COUNT: 1; a distribution: D_WORDS */
+    uint64_t totals[]; /* the words of each part */
 } row;
 
-/* Count, sum (2 words), highest value, histogram. */
-enum { D_COUNT, D_SUM, D_MAX = 3, D_SIZE, D_BUCKETS, D_WORDS = D_BUCKETS + NEAR_BUCKETS };
-
-/* Of a distribution in a flush: count, sum, max, where the row's buckets end, buckets, weights. */
-enum { ENDS_COLUMN = 3, DISTRIBUTION_COLUMNS = 6 };
+/* A part, and where it stands among the words of a total; of a histogram also which place of `sizes` is its. */
+typedef struct {
+    int32_t kind, at, sizes;
+} part;
 
 typedef struct pane {
     int64_t start_ms, end_ms, first_offset;
@@ -223,10 +223,12 @@ typedef struct {
     field *fields;
     condition *conditions;
     measure_rule *measures;
+    part *parts;
+    int32_t *histograms; /* where the parts stand that are histograms */
     int32_t *dimensions, *orders, *after;
     words **words, **older;       /* of each dimension; the words before these, while a pane has keys of them */
     uint64_t looking, alternate, renewals; /* a bit of each dimension: its new rows are looked at; turned over with new words; how often */
-    int32_t n_fields, n_conditions, n_measures, n_dimensions, n_orders, n_bounds;
+    int32_t n_fields, n_conditions, n_measures, n_parts, n_histograms, n_dimensions, n_orders, n_bounds;
     int32_t id_field, time_field;
     bool dedupe;
     uint64_t required, defaults;
@@ -235,6 +237,7 @@ typedef struct {
     int64_t *bounds, *representatives; /* the latter by bucket + 1 */
     uint16_t slices[64 * SLICES];
     size_t row_size, event_size, key_room;
+    row *empty; /* a row of no event */
     uint8_t *ahead; /* AHEAD events, scanned and not yet applied */
     uint8_t *bundle; /* the events of one */
     size_t bundle_room;
@@ -246,7 +249,7 @@ typedef struct {
     struct { pane *pane; row *row; } *waiting;
     size_t waiting_room;
     int64_t *spelled; /* waiting rows whose text of a dimension has no number among the words of now */
-    int64_t *sizes;   /* bytes of these texts with their lengths; then buckets of each measure over all waiting rows */
+    int64_t *sizes;   /* bytes of these texts with their lengths; then buckets of each histogram over all waiting rows */
     int32_t n_columns; /* of a flush */
     uint8_t *widths;   /* bytes of a number in each of them */
     uint64_t *by_bucket, *met; /* a histogram's entries by bucket + 1, and bits, 0 between histograms, of the places taken */

@@ -98,7 +98,9 @@ def test_equal_totals_do_not_differ() -> None:
     assert differing(some(), found) == []
 
 
-@pytest.mark.parametrize("damage", ["missing", "more", "events", "sum", "value", "number of values"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "more", "events", "sum", "extreme", "value", "number of values"]
+)
 def test_every_difference_is_seen(damage: str) -> None:
     """One unit too many or too few anywhere is a wrong row."""
     found = deepcopy(some())
@@ -112,6 +114,8 @@ def test_every_difference_is_seen(damage: str) -> None:
             sums.events += 1
         case "sum":
             sums.sums["objects"] -= 1
+        case "extreme":
+            sums.extremes["fee_max_vnd"] = 0
         case "value":
             sums.values["speed"] = Counter({30_000: 1, 42_500: 1})
         case "number of values":
@@ -121,5 +125,7 @@ def test_every_difference_is_seen(damage: str) -> None:
 
 def test_late_totals_join_the_others() -> None:
     """Where a gap has closed panes early, only the sum of both is told."""
-    split = {KEY: Sums(2, Counter(objects=4)), KEY._replace(late=True): Sums(1, Counter(objects=1))}
-    assert whole(split) == {KEY: Sums(3, Counter(objects=5))}
+    late = Sums(1, Counter(objects=1), extremes={"amount_min_vnd": 4, "amount_max_vnd": 4})
+    split = {KEY: Sums(2, Counter(objects=4), extremes={"amount_min_vnd": 7}), KEY._replace(late=True): late}
+    extremes = {"amount_min_vnd": 4, "amount_max_vnd": 4}
+    assert whole(split) == {KEY: Sums(3, Counter(objects=5), extremes=extremes)}

@@ -28,8 +28,9 @@ from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.settle import Settler
 from streams.core.values import PaneIds, Progress, RecordBatch, Row, version_of
+from streams.measures import Sum
 from streams.shadow import CannotRebuild, fill, swap
-from streams.spec import StreamSpec, Sum
+from streams.spec import StreamSpec
 from streams.worker.flush.steps import settle, steps
 from tests.support.events import T0_MS, batch, camera_event, message
 

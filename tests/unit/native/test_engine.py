@@ -14,12 +14,13 @@ from streams.catalog.camera import SPEC
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.engine import PLAIN, EngineError, choose_engine
+from streams.measures import Count, Distribution, Has, Is, Sum, Thousandths
 from streams.native.build import build, library_path
 from streams.native.checks import Unsupported
 from streams.native.fold import CompiledFold
 from streams.native.tables import stream_table
 from streams.registry import load_streams
-from streams.spec import Count, Distribution, Has, Is, StreamSpec, Sum, Thousandths
+from streams.spec import StreamSpec
 from tests.support.engines import library
 from tests.support.odd import PARKING
 
@@ -32,7 +33,7 @@ class Checked(Event, frozen=True, gc=False, kw_only=True):
 
     zone: Code
     note: str = ""
-    free: float | None = None
+    free: Annotated[float, Meta(ge=0)] | None = None
     many: int | None = None
 
     def check(self) -> None:
@@ -54,8 +55,8 @@ class CheckedCamera(CameraEvent, frozen=True, gc=False, kw_only=True):
 def loose(*measures: Count | Sum | Distribution) -> StreamSpec:
     """A stream of such events."""
     return StreamSpec(
-        name="loose", topic="loose", event=Loose, key="zone", table="t", view="v", dimensions=("zone",),
-        measures=measures,
+        name="loose", topic="loose", event=Loose, key="zone", table="t", view="v",
+        dimensions=("zone", "ward_code"), measures=measures,
     )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def test_streams_that_tables_can_t_say_stay_in_python(tmp_path: Path) -> None:
     ("spec", "reason"),
     [
         (replace(loose(), event=Checked), "Checked has a check of its own"),
-        (replace(loose(), dimensions=("note",)), "note must be a text"),
+        (replace(loose(), dimensions=("note", "ward_code")), "note must be a text"),
         (loose(Sum("many", of="many")), "many must be a time or a bounded whole number"),
         (loose(Distribution("free", of=Thousandths("free"))), "free must be a number from 0"),
         (loose(Count("note", when=(Is("note", "x"),))), "note must be a text"),
@@ -135,7 +136,7 @@ def test_tables_say_all_of_an_odd_stream() -> None:
     table = stream_table(
         replace(PARKING, measures=(*PARKING.measures, Count("n", when=(Has("paid"),)))), Rules()
     )
-    assert (table.n_fields, table.n_dimensions, table.n_orders) == (18, 4, 2)
+    assert (table.n_fields, table.n_dimensions, table.n_orders) == (18, 5, 2)
 
 
 def test_rules_of_fields_come_from_their_types() -> None:

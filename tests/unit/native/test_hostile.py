@@ -17,10 +17,11 @@ from streams.core.packed import Layout
 from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Changes, Progress
+from streams.measures import Count, Is
 from streams.native.checks import Unsupported
 from streams.native.fold import CompiledFold
 from streams.native.tables import stream_table
-from streams.spec import Count, Is, StreamSpec
+from streams.spec import StreamSpec
 from tests.support.engines import library, native
 from tests.support.events import T0_MS, camera_event, message, packed
 
@@ -168,8 +169,8 @@ class Odd(Event, frozen=True, gc=False, kw_only=True):
 
 
 ODD = StreamSpec(
-    name="odd", topic="odd", event=Odd, key="zone", table="t", view="v", dimensions=("zone", "sign"),
-    measures=(Count("b", when=(Is("sign", "b"),)),),
+    name="odd", topic="odd", event=Odd, key="zone", table="t", view="v",
+    dimensions=("zone", "ward_code", "sign"), measures=(Count("b", when=(Is("sign", "b"),)),),
 )  # fmt: skip
 # each as it stands between quotes
 SPELLINGS = [
