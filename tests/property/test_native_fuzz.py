@@ -10,7 +10,7 @@ import pytest
 from schemas.jsonschema import examples
 from streams.core.framing import CorruptBatch
 from streams.core.plain import PlainFold
-from streams.core.records import HEADER, pack
+from streams.core.records import HEADER
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress
 from streams.native.fold import CompiledFold
@@ -81,7 +81,7 @@ def damaged_log(rng: random.Random, spec: StreamSpec) -> tuple[bytes, int]:
         offsets = sorted(rng.sample(range(offset, offset + len(values) + gaps), len(values)))
         starts.append(len(data))
         batch = packed(offset, offset + len(values) + gaps, NOW_MS, values, offsets)
-        data += pack(batch).data
+        data += batch.data
         offset = batch.next_offset
     for _ in range(rng.randrange(1, 4)):
         # headers, and where records begin, are small beside the rest and meant to be met as often

@@ -5,15 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.fold import ENDLESS, Fold
-from streams.core.records import pack
-from streams.core.values import Changes, PackedBatches, Progress, RecordBatch
+from streams.core.values import Changes, PackedBatches, Progress
 from tests.property.test_native import RULES, STREAMS, logs
 from tests.support.engines import ENGINES, engine
 
 
-def run_of(log: list[RecordBatch]) -> PackedBatches:
+def run_of(log: list[PackedBatches]) -> PackedBatches:
     """The batches of a log one behind the other, as a fetch brings them."""
-    data = b"".join(pack(batch).data for batch in log)
+    data = b"".join(batch.data for batch in log)
     return PackedBatches(log[0].base_offset, log[-1].next_offset, data, 0, len(data))
 
 
