@@ -1,24 +1,20 @@
 """The sink on ClickHouse: settled changes as columns of integers, strings and bytes."""
 
-from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from itertools import chain, islice
 from typing import Any
 
 from sinks.batches import batches
-from sinks.clickhouse import RECEIVE_S, External, Server, Session
+from sinks.clickhouse import RECEIVE_S, Server, Session
+from sinks.known import PaneKey, known_ids, pane_ids
 from sinks.packed import inserts, packed_blocks
 from streams.core.breaker import Breaker
-from streams.core.values import Changes, PaneIds, Position, Progress, version_of
+from streams.core.values import Changes, PaneIds, Progress
 from streams.spec import StreamSpec
 
-# (partition, window_start_ms)
-PaneKey = tuple[int, int]
-
-# rows of which lists are made at once; panes whose ids are fetched by one query, and ids that one asks for
+# rows of which lists are made at once
 MAX_LISTED = 50_000
-PANES_PER_QUERY, IDS_PER_QUERY = 2000, 20_000
 
 _PROGRESS = tuple(f.name for f in fields(Progress))
 _LATE = (
@@ -41,36 +37,6 @@ _IDS_WIRE = {
 }
 _IDS_STORED = ("topic", "partition", "window_start", "epoch", "reinterpret(ids, 'Array(UInt64)')")
 
-# the wanted panes travel as a table: thousands of them would not fit into the text of a query
-_WANTED = [("partition", "UInt16"), ("window_start", "DateTime('Asia/Ho_Chi_Minh')")]
-_SELECT_IDS = """
-    SELECT partition, toUnixTimestamp(window_start), reinterpret(ids, 'String')
-    FROM pane_ids
-    WHERE topic = %(topic)s AND (partition, window_start) IN wanted
-    LIMIT 1 BY partition, window_start, epoch
-"""
-_SELECT_LATE = """
-    SELECT partition, toUnixTimestamp(window_start), id, min((epoch, offset, `index`)) AS first
-    FROM late_events
-    WHERE topic = %(topic)s AND (partition, window_start) IN wanted
-    GROUP BY partition, window_start, id
-"""
-
-# only what is asked for comes back: panes of a busy week hold more ids than a worker has memory
-_ASKED = [*_WANTED, ("id", "UInt64")]
-_SELECT_ON_TIME = """
-    SELECT DISTINCT partition, toUnixTimestamp(window_start), id
-    FROM pane_ids ARRAY JOIN ids AS id
-    WHERE topic = %(topic)s AND (partition, window_start) IN (SELECT partition, window_start FROM wanted)
-        AND (partition, window_start, id) IN wanted
-"""
-_SELECT_FIRST = """
-    SELECT partition, toUnixTimestamp(window_start), id, min((epoch, offset, `index`)) AS first
-    FROM late_events
-    WHERE topic = %(topic)s AND (partition, window_start, id) IN wanted
-    GROUP BY partition, window_start, id
-"""
-
 
 class ClickHouseSink:
     """A `streams.sink.Sink` on one connection, for one thread."""
@@ -87,32 +53,11 @@ class ClickHouseSink:
 
     def pane_ids(self, topic: str, wanted: Mapping[int, Collection[int]]) -> dict[PaneKey, PaneIds]:
         """Known ids by (partition, window_start_ms); absent means none known."""
-        panes = iter([(p, start_ms // 1000) for p, starts in wanted.items() for start_ms in starts])
-        found: dict[PaneKey, PaneIds] = {}
-        while some := list(islice(panes, PANES_PER_QUERY)):
-            external = [External("wanted", _WANTED, some)]
-            on_time = self._on_time(topic, external)
-            late = self._first_positions(_SELECT_LATE, topic, external)
-            for key in on_time.keys() | late.keys():
-                found[key] = PaneIds(on_time.get(key, ()), late.get(key, {}))
-        return found
+        return pane_ids(self._session, topic, wanted)
 
     def known_ids(self, topic: str, asked: Mapping[PaneKey, Collection[int]]) -> dict[PaneKey, PaneIds]:
         """Of the ids asked for by (partition, window_start_ms) those that are known; absent means none."""
-        ids = iter([(p, start_ms // 1000, each) for (p, start_ms), of in asked.items() for each in of])
-        found: dict[PaneKey, PaneIds] = {}
-        while some := list(islice(ids, IDS_PER_QUERY)):
-            external = [External("wanted", _ASKED, some)]
-            on_time: dict[PaneKey, set[int]] = {}
-            rows = self._session.stream("pane_ids", _SELECT_ON_TIME, {"topic": topic}, external)
-            for partition, start, each in rows:
-                on_time.setdefault((partition, start * 1000), set()).add(each)
-            late = self._first_positions(_SELECT_FIRST, topic, external)
-            for key in on_time.keys() | late.keys():
-                before = found.get(key, PaneIds())
-                merged = sorted(on_time.get(key, set()).union(before.on_time))
-                found[key] = PaneIds(array("Q", merged), before.late | late.get(key, {}))
-        return found
+        return known_ids(self._session, topic, asked)
 
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write window rows, and the late events' own rows, to the stream's table."""
@@ -236,25 +181,6 @@ class ClickHouseSink:
     def close(self) -> None:
         """Leave the server."""
         self._session.close()
-
-    def _on_time(self, topic: str, wanted: Sequence[External]) -> dict[PaneKey, "array[int]"]:
-        found: dict[PaneKey, array[int]] = {}
-        rows = self._session.stream("pane_ids", _SELECT_IDS, {"topic": topic}, wanted)
-        for partition, start, packed in rows:
-            key, ids = (partition, start * 1000), array("Q", packed)
-            # a pane closes once in each epoch; it is rare that there are two
-            found[key] = array("Q", sorted({*found[key], *ids})) if key in found else ids
-        return found
-
-    def _first_positions(
-        self, sql: str, topic: str, wanted: Sequence[External]
-    ) -> dict[PaneKey, dict[int, Position]]:
-        found: dict[PaneKey, dict[int, Position]] = {}
-        rows = self._session.stream("late_events", sql, {"topic": topic}, wanted)
-        for partition, start, late_id, first in rows:
-            epoch, offset, index = first
-            found.setdefault((partition, start * 1000), {})[late_id] = (version_of(epoch, offset), index)
-        return found
 
 
 def _transposed(rows: Sequence[tuple[Any, ...]]) -> list[Sequence[Any]]:

@@ -26,14 +26,13 @@ def made_of(source: Path, library: Path) -> Path:
 
 
 def compiled(folder: Path, *change: str) -> tuple[Path, Path]:
-    """Another version of the source, with one text in state.h replaced, and its library."""
+    """Another version of the source, with one text of its tables or its state replaced, and its library."""
     library()
     source = Path(shutil.copytree(SOURCE.parent, folder / "c")) / SOURCE.name
     if change:
-        state = source.with_name("state.h")
-        text = state.read_text("utf-8")
-        assert change[0] in text
-        state.write_text(text.replace(*change, 1), "utf-8")
+        texts = {path: path.read_text("utf-8") for path in map(source.with_name, ("rules.h", "state.h"))}
+        (changed,) = (path for path, text in texts.items() if change[0] in text)
+        changed.write_text(texts[changed].replace(*change, 1), "utf-8")
     return source, made_of(source, folder / "fold.so")
 
 
