@@ -14,6 +14,7 @@ from streams.worker.flush.flusher import Flusher
 from streams.worker.health.watchdog import watch
 from streams.worker.process.deadline import Deadline
 from streams.worker.runtime import Runtime
+from streams.worker.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -29,26 +30,28 @@ async def live(runtime: Runtime, build: Callable[[], Any], deadline: Deadline) -
             await _serve(runtime, build(), deadline)
     except Exception as error:  # noqa: BLE001 - told by fail(), and by the exit code
         runtime.fail(error)
-    deadline.start(runtime.exit_code)
+    deadline.start(runtime.ending.exit_code)
     runtime.tell("stopping")
     await runtime.identities.close()
     with suppress(TimeoutError):
         await asyncio.wait_for(runtime.sink_thread.call(runtime.sink.close), CLOSE_S)
-    log.info("stopped, exit code %d", runtime.exit_code)
-    return runtime.exit_code
+    log.info("stopped, exit code %d", runtime.ending.exit_code)
+    return runtime.ending.exit_code
 
 
 async def _serve(runtime: Runtime, app: Any, deadline: Deadline) -> None:
-    flusher = Flusher(runtime, app.consumer)
+    flusher, upkeep = Flusher(runtime, app.consumer), Upkeep(runtime, app.consumer)
     watchdog = watch(runtime, app.consumer)
 
     async def last_flush(*_: object, **__: object) -> None:
         # Faust has stopped fetching by now, and not yet its client, which can still commit
         runtime.tell("stopping")
         await flusher.finish(runtime.config.stop_ms / 2000)
+        await upkeep.finish(CLOSE_S)
 
     app.on_before_shutdown.connect(last_flush)
     flusher.start()
+    upkeep.start()
     runtime.rebalance_since = time.monotonic()
     watchdog.start()
     try:
@@ -57,16 +60,16 @@ async def _serve(runtime: Runtime, app: Any, deadline: Deadline) -> None:
         if app.crash_reason is not None:
             runtime.fail(app.crash_reason)
     finally:
-        runtime.stopping.set()
+        runtime.ending.stopping.set()
         watchdog.stop()
-        deadline.start(runtime.exit_code)
+        deadline.start(runtime.ending.exit_code)
         await app.stop()
 
 
 async def _unless_stopped(runtime: Runtime, work: Any) -> bool:
     """Whether the work ended before the worker was told to stop. Raises what the work raises."""
     task = asyncio.ensure_future(work)
-    stopping = asyncio.ensure_future(runtime.stopping.wait())
+    stopping = asyncio.ensure_future(runtime.ending.stopping.wait())
     await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if task.done():
@@ -80,11 +83,11 @@ async def _unless_stopped(runtime: Runtime, work: Any) -> bool:
 
 def _obey_signals(runtime: Runtime, deadline: Deadline) -> None:
     def obey(name: str) -> None:
-        if runtime.stopping.is_set():
+        if runtime.ending.stopping.is_set():
             os._exit(1)
         log.info("%s: flushing, then leaving the group", name)
         deadline.start(0)
-        runtime.stopping.set()
+        runtime.ending.stopping.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

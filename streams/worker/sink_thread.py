@@ -62,6 +62,11 @@ class SinkThread:
                     log.info("the sink is back (%s), after %d failures", what, failures)
                 return result
 
+    @property
+    def away(self) -> bool:
+        """Whether the last call that was insisted on has failed."""
+        return self._away
+
     def holds_up(self, now_s: float) -> bool:
         """Whether the sink is away, or a call is under way that may take so long; any thread may ask."""
         called_at = self._called_at

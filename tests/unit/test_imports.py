@@ -31,9 +31,11 @@ ORDER = {
     "streams/worker": (
         ("config", "errors", "failpoints", "values", "process"),
         ("client",),
-        ("partitions", "telling", "room", "breakers", "sink_thread", "runtime"),
+        ("partitions", "acknowledged", "telling", "room", "breakers", "sink_thread", "ending", "waiting"),
+        ("seeks", "switches", "runtime"),
         ("recover",),
         ("flush", "health"),
+        ("upkeep",),
         ("lifecycle",),
         ("app",),
     ),

@@ -38,7 +38,7 @@ async def take_on(runtime: Runtime, consumer: Consumer, outdated: Callable[[], b
         await hear(runtime, outdated)
         for progress in await load(runtime, consumer, missing, outdated):
             runtime.partitions.add(progress)
-            runtime.uncommitted[progress.topic, progress.partition] = progress.next_offset
+            runtime.acknowledged.resumed(progress)
     except SinkUnavailable:
         log.info("another rebalance began before the progress of this one was read")
         return
@@ -56,9 +56,11 @@ async def hear(runtime: Runtime, outdated: Callable[[], bool]) -> None:
     """Hear what is paused, before anything is read; raises SinkUnavailable when outdated meanwhile."""
 
     def unwanted() -> bool:
-        return outdated() or runtime.stopping.is_set()
+        return outdated() or runtime.ending.stopping.is_set()
 
-    runtime.hear(await runtime.sink_thread.insist(runtime.sink.breakers, "reading breakers", unwanted))
+    runtime.switches.learn(
+        await runtime.sink_thread.insist(runtime.sink.breakers, "reading breakers", unwanted)
+    )
 
 
 async def load(
@@ -70,7 +72,7 @@ async def load(
     """
 
     def unwanted() -> bool:
-        return outdated() or runtime.stopping.is_set()
+        return outdated() or runtime.ending.stopping.is_set()
 
     missing = list(missing)
     if not missing:
@@ -78,9 +80,7 @@ async def load(
     stored = await runtime.sink_thread.insist(
         partial(read, runtime.sink, missing), "reading progress", unwanted
     )
-    for p in missing:
-        runtime.stored.pop(p, None)
-    runtime.stored |= {p: progress.version for p, progress in stored.items()}
+    runtime.acknowledged.found(missing, stored)
     # before the bounds: what is recreated after that is another topic than the one remembered
     runtime.identities.keep({topic for topic, _ in runtime.positions()})
     topics = {topic for topic, _ in missing}
@@ -134,13 +134,12 @@ async def insist(ask: Callable[[], Awaitable[T]], unwanted: Callable[[], bool]) 
 
 async def seek_again(runtime: Runtime, consumer: Consumer) -> None:
     """Check the partitions that lost their place against the log; read on where their states stand."""
-    wanted = [p for p in runtime.wanted_seeks if p in runtime.positions()]
-    runtime.wanted_seeks.clear()
+    wanted = runtime.seeks.take(runtime.positions().keys())
     if not wanted:
         return
     for doubts in range(DOUBTS + 1):
         ask = partial(consumer.log_bounds, dict.fromkeys(wanted))
-        log_bounds = await insist(ask, runtime.stopping.is_set)
+        log_bounds = await insist(ask, runtime.ending.stopping.is_set)
         held = {p: offset for p, offset in runtime.positions().items() if p in wanted}
         lost = [p for p, offset in held.items() if not log_bounds[p].start <= offset <= log_bounds[p].end]
         if not lost:

@@ -121,12 +121,11 @@ def test_a_lost_batch_is_read_again_and_not_skipped() -> None:
 
     async def body(runtime: Runtime) -> tuple[object, ...]:
         await runtime.deliver(P0, poll(5, 5, 1))
-        wanted = set(runtime.wanted_seeks)
-        runtime.wanted_seeks.clear()
+        wanted = runtime.seeks.take([P0])
         await runtime.deliver(P0, poll(6, 6, 1))
-        return wanted, runtime.wanted_seeks, runtime.positions()[P0]
+        return wanted, runtime.seeks.take([P0]), runtime.positions()[P0]
 
-    assert with_runtime(body) == ({P0}, set(), 0)
+    assert with_runtime(body) == ([P0], [], 0)
 
 
 def test_the_exit_code_says_whether_a_restart_may_help() -> None:
@@ -137,7 +136,7 @@ def test_the_exit_code_says_whether_a_restart_may_help() -> None:
             if error is not None:
                 runtime.fail(error)
                 runtime.fail(OSError("what came of it"))
-            return runtime.exit_code
+            return runtime.ending.exit_code
 
         result: int = with_runtime(body)
         return result
@@ -158,12 +157,12 @@ def test_a_stream_that_refuses_too_much_is_let_go_until_it_is_resumed() -> None:
         keys = [b"cam-%d" % n for n in range(30)]
         broken = [Fetched(3, packed(3, 33, T0_MS, [b"{"] * 30, None, keys))]
         await runtime.deliver(P0, [*broken, *poll(33, 33, 3)])
-        paused, urgent = runtime.paused, runtime.urgent.is_set()
+        paused, urgent = runtime.paused, runtime.attention.is_set()
         await runtime.deliver(P0, poll(33, 33, 3))
         at = runtime.positions()[P0]
-        switch = runtime.breakers.of("camera.events")
-        runtime.hear({"camera": switch.resume(1, "by hand")})
-        seeks = set(runtime.wanted_seeks)
+        switch = runtime.switches.breakers.of("camera.events")
+        runtime.switches.learn({"camera": switch.resume(1, "by hand")})
+        seeks = set(runtime.seeks.wanted)
         await runtime.deliver(P0, poll(33, 33, 3))
         captured = runtime.partitions.capture()[0].changes
         return paused, urgent, at, seeks, runtime.paused, runtime.positions()[P0], captured.progress.dead
