@@ -16,7 +16,7 @@ from msgspec import Raw
 from schemas.elements import has_more_than
 from schemas.errors import Refused, explain
 from schemas.event import Event
-from schemas.reader import FAILURES, Reader, forbid
+from schemas.reader import FAILURES, EventReader, forbid
 from schemas.stack import on_enough_stack
 
 E = TypeVar("E", bound=Event)
@@ -59,7 +59,7 @@ class Codec(Generic[E]):
     decode: Callable[[bytes | None], E | Bundle[E]]
 
     def __init__(self, event: type[E], most_events: int = MOST_EVENTS) -> None:
-        self._reader, self._most_events = Reader(event), most_events
+        self._reader, self._most_events = EventReader(event), most_events
         self._checked = bool(event.orders) or event.check is not Event.check
         self._one = msgspec.json.Decoder(event, dec_hook=forbid).decode
         array: type[list[E]] = list.__class_getitem__(event)  # type: ignore[assignment]  # made for this event

@@ -32,7 +32,7 @@ _VALUE_OF = re.compile(rb'"(\w+)"\s*:\s*(?:"(?:[^"\\]|\\.)*"?|[^\s",{}\[\]]*)$',
 _NEAR = 200
 
 
-class Reader(Generic[E]):
+class EventReader(Generic[E]):
     """Reads objects as one kind of event; raises TypeError when its fields are not flat."""
 
     __slots__ = ("_choices", "_event", "_names", "_texts", "_times", "_wire")

@@ -26,7 +26,7 @@ Columns = dict[str, dict[str, tuple[str, str]]]
 Engines = dict[str, tuple[str, str, str]]
 
 
-class SchemaError(MissingSchema):
+class TableMismatch(MissingSchema):
     """The database lacks what a stream definition writes; names each stream, and the file to write."""
 
 
@@ -44,7 +44,7 @@ def check_schema(session: Session, specs: Collection[StreamSpec], directory: Pat
         for problem in problems(spec, columns, engines, directory)
     ]
     if wrong:
-        raise SchemaError(f"{session.server}, database {session.server.database}: " + "; ".join(wrong))
+        raise TableMismatch(f"{session.server}, database {session.server.database}: " + "; ".join(wrong))
 
 
 def problems(spec: StreamSpec, columns: Columns, engines: Engines, directory: Path = SQL) -> Iterator[str]:

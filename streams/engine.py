@@ -26,7 +26,7 @@ class WrongLibraryError(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class FoldEngine:
     """Makes the folds of partitions. Topics in `compiled` are folded by fold.c, all others in Python."""
 
     library: Library | None = None
@@ -39,10 +39,10 @@ class Engine:
         return CompiledFold(spec, rules, progress, self.library)
 
 
-PLAIN = Engine()
+PLAIN = FoldEngine()
 
 
-def choose_engine(choice: str, folder: Path | None, specs: Iterable[StreamSpec]) -> tuple[Engine, str]:
+def choose_engine(choice: str, folder: Path | None, specs: Iterable[StreamSpec]) -> tuple[FoldEngine, str]:
     """The engine of a worker, and a sentence about it for the log.
 
     `choice` is auto, plain or native; `folder` is where set-up keeps compiled libraries. Raises EngineError
@@ -70,7 +70,7 @@ def choose_engine(choice: str, folder: Path | None, specs: Iterable[StreamSpec])
     if reasons and choice == "native":
         raise EngineError(f"{'; '.join(reasons)}. SONGLO_FOLD=auto folds such streams in Python")
     sentence = "; in Python where it can't: ".join(["folding by compiled code", *reasons])
-    return Engine(library, frozenset(compiled)), sentence
+    return FoldEngine(library, frozenset(compiled)), sentence
 
 
 def _library(folder: Path | None) -> Library:

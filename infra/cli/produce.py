@@ -14,7 +14,7 @@ import click
 
 from infra.cli.common import FAILED, CommandError, echo_json, json_option, pass_settings
 from infra.cli.progress import progress
-from infra.kafka.lines import Problem, Reader, lines
+from infra.kafka.lines import LineReader, Problem, lines
 from infra.kafka.producer import Producer
 from infra.settings.addresses import broker_addresses
 from infra.settings.values import Settings
@@ -69,7 +69,7 @@ def command(settings: Settings, stream: StreamSpec, file: str, raw: bool, as_jso
     """
     started = time.monotonic()
     latest_ms = None if raw else time.time_ns() // 1_000_000 + settings.skew_seconds * 1000
-    reader = Reader(stream, Codec(stream.event), latest_ms)
+    reader = LineReader(stream, Codec(stream.event), latest_ms)
     with _source(file) as source:
         checked = _check(reader, source)
         if checked.refused:
@@ -107,7 +107,7 @@ def _source(file: str) -> Iterator[IO[bytes]]:
         yield cast(IO[bytes], spool)
 
 
-def _check(reader: Reader, source: IO[bytes]) -> Checked:
+def _check(reader: LineReader, source: IO[bytes]) -> Checked:
     messages = events = refused = 0
     problems: list[Problem] = []
     for number, value in _lines(source):
@@ -123,7 +123,7 @@ def _check(reader: Reader, source: IO[bytes]) -> Checked:
     return Checked(messages, events, tuple(problems), refused)
 
 
-def _send(reader: Reader, source: IO[bytes], producer: Producer, total: int) -> None:
+def _send(reader: LineReader, source: IO[bytes], producer: Producer, total: int) -> None:
     topic = reader.spec.topic
     with progress(topic, total) as advance:
         for number, value in _lines(source):

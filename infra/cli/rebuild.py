@@ -31,7 +31,7 @@ _WIDTH = 32
 _PARTITIONS = 65_536
 
 
-class Moment(click.ParamType):
+class MomentParam(click.ParamType):
     """A time in one of the ways of `songlo dlq`, as epoch milliseconds."""
 
     name = "TIME"
@@ -46,8 +46,8 @@ class Moment(click.ParamType):
 
 @click.command()
 @click.argument("stream", type=StreamChoice())
-@click.option("--from", "from_ms", type=Moment(), required=True, help="The first window.")
-@click.option("--to", "to_ms", type=Moment(), required=True, help="The first window that is left alone.")
+@click.option("--from", "from_ms", type=MomentParam(), required=True, help="The first window.")
+@click.option("--to", "to_ms", type=MomentParam(), required=True, help="The first window that is left alone.")
 @click.option("--apply", "apply", is_flag=True, help="Swap in what differs; workers go on meanwhile.")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(0), help="Differences to show.")
 @click.option("--accept-gap", is_flag=True, help="Go on where the log no longer has all of the windows.")

@@ -9,10 +9,10 @@ import click
 
 from infra.cli.common import echo_json, json_option, pass_settings
 from infra.demo.simulate.city import tuyen_quang
-from infra.demo.simulate.generate import STREAMS, Plan, SimulationError, simulate
-from infra.demo.simulate.moment import Moment
-from infra.demo.simulate.send import Tally, send_in_time
-from infra.kafka.lines import Reader
+from infra.demo.simulate.generate import STREAMS, LoadPlan, SimulationError, simulate
+from infra.demo.simulate.moment import SimulatedMoment
+from infra.demo.simulate.send import SendCounts, send_in_time
+from infra.kafka.lines import LineReader
 from infra.kafka.producer import Producer
 from infra.settings.addresses import broker_addresses
 from infra.settings.values import Settings
@@ -94,7 +94,7 @@ def command(
     """
     start_ms = _now_ms() if start is None else start
     try:
-        plan = Plan(
+        plan = LoadPlan(
             start_ms=start_ms,
             duration_ms=None if duration is None else int(duration * 1000),
             seed=seed,
@@ -125,12 +125,12 @@ def command(
 
 def ahead_ms(start_ms: int, at_s: int) -> int:
     """How far the city's clock must be set forward to show `at_s` (seconds since midnight) at `start_ms`."""
-    return int((at_s - Moment.at(start_ms).hour * 3600) % _DAY_S * 1000)
+    return int((at_s - SimulatedMoment.at(start_ms).hour * 3600) % _DAY_S * 1000)
 
 
-def _send(settings: Settings, plan: Plan) -> Tally:
-    readers = {n: Reader(s, Codec(s.event), None) for n, s in load_streams().items() if n in plan.streams}
-    tally = Tally()
+def _send(settings: Settings, plan: LoadPlan) -> SendCounts:
+    readers = {n: LineReader(s, Codec(s.event), None) for n, s in load_streams().items() if n in plan.streams}
+    tally = SendCounts()
     with Producer(broker_addresses(settings)) as producer:
         try:
             send_in_time(simulate(tuyen_quang(), plan), readers, producer, tally, _now_ms, Event().wait)
@@ -139,7 +139,7 @@ def _send(settings: Settings, plan: Plan) -> Tally:
     return tally
 
 
-def _print(plan: Plan) -> None:
+def _print(plan: LoadPlan) -> None:
     if len(plan.streams) != 1:
         raise click.UsageError("--stdout prints one stream: choose it with --stream")
     if plan.duration_ms is None:

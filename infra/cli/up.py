@@ -17,7 +17,7 @@ import click
 from infra.cli.common import CommandError, pass_settings
 from infra.settings.environment import load_settings
 from infra.settings.values import Settings, variable
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.stack.parts import require_parts
 from infra.stack.process.ports import PortError
 from infra.stack.process.service import ROOT, ChildError, last_lines, rotate
@@ -109,7 +109,7 @@ def _detach(settings: Settings, workers: int, demo: bool) -> None:
     if lives(state.get("supervisor")):
         _say(f"running in {settings.home} already: see `songlo status`")
         return
-    require_parts(settings.cache, Progress())  # here, where a terminal may show it
+    require_parts(settings.cache, SetupProgress())  # here, where a terminal may show it
     output = settings.home / "log" / "up.log"
     rotate(output)
     options = ["--supervise", "--workers", str(workers), "--demo" if demo else "--no-demo"]

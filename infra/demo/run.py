@@ -14,10 +14,10 @@ import orjson
 
 from infra.demo.sample import junction_events
 from infra.demo.simulate.city import tuyen_quang
-from infra.demo.simulate.generate import Plan, simulate
-from infra.demo.simulate.moment import Moment, between
-from infra.demo.simulate.send import Tally, send_in_time
-from infra.kafka.lines import Message, Reader
+from infra.demo.simulate.generate import LoadPlan, simulate
+from infra.demo.simulate.moment import SimulatedMoment, between
+from infra.demo.simulate.send import SendCounts, send_in_time
+from infra.kafka.lines import LineMessage, LineReader
 from infra.kafka.producer import Producer
 from infra.operate.reads import http_server, rows
 from infra.settings.addresses import broker_addresses
@@ -35,11 +35,11 @@ _STRIDE = 500
 _HOUR_MS = 3_600_000
 
 
-def run_demo(settings: Settings, stopped: Event) -> Tally:
+def run_demo(settings: Settings, stopped: Event) -> SendCounts:
     """Replay the sample, then simulate until `stopped` is set; what was sent."""
     specs = load_streams()
-    readers = {name: Reader(spec, Codec(spec.event), None) for name, spec in specs.items()}
-    tally = Tally()
+    readers = {name: LineReader(spec, Codec(spec.event), None) for name, spec in specs.items()}
+    tally = SendCounts()
     with Producer(broker_addresses(settings)) as producer:
         now_ms = _now_ms()
         began = time.monotonic()
@@ -51,7 +51,7 @@ def run_demo(settings: Settings, stopped: Event) -> Tally:
         producer.flush()
         _say(f"{tally.messages:,} events of real junctions sent in {time.monotonic() - began:.1f} s")
         start_ms = _now_ms()
-        plan = Plan(
+        plan = LoadPlan(
             start_ms=start_ms,
             seed=start_ms,
             rate=RATE,
@@ -65,13 +65,13 @@ def run_demo(settings: Settings, stopped: Event) -> Tally:
     return tally
 
 
-def _junctions(reader: Reader, end_ms: int, after_ms: int) -> Iterator[Message]:
+def _junctions(reader: LineReader, end_ms: int, after_ms: int) -> Iterator[LineMessage]:
     for event in junction_events(tuyen_quang().cameras, end_ms, f"{end_ms:x}"):
         # what is before the watermark has had its time: an earlier demo has filled it
         if event["occurred_at"] < after_ms:
             continue
         message = reader.read(0, orjson.dumps(event))
-        if isinstance(message, Message):
+        if isinstance(message, LineMessage):
             yield message
 
 
@@ -87,7 +87,7 @@ def _watermark(settings: Settings) -> int:
 
 
 def _ahead_ms(now_ms: int) -> int:
-    moment = Moment.at(now_ms)
+    moment = SimulatedMoment.at(now_ms)
     if between(moment, _WAKING):
         return 0
     return int((_MORNING - moment.hour) % 24 * _HOUR_MS)

@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class LineMessage:
     """What one line becomes: `events` is how many it holds, 0 where that is not known (raw)."""
 
     key: bytes
@@ -46,7 +46,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class LineReader:
     """Makes messages of lines, for one stream.
 
     With `latest_ms` every event must be valid and not later than that; a bundle is refused as a whole.
@@ -57,23 +57,23 @@ class Reader:
     codec: Codec[Event]
     latest_ms: int | None
 
-    def read(self, line: int, value: bytes) -> Message | list[Problem] | None:
+    def read(self, line: int, value: bytes) -> LineMessage | list[Problem] | None:
         """The message of a line, why it is refused, or None for a blank line (which raw sends, too)."""
         if len(value) > MAX_MESSAGE_BYTES:
             what = f"{len(value):,} bytes, more than the {MAX_MESSAGE_BYTES:,} that a message may have"
             return [Problem(line, None, "", what)]
         if self.latest_ms is None:
-            return Message(self._raw_key(value), value, 0)
+            return LineMessage(self._raw_key(value), value, 0)
         if not value or value.isspace():
             return None
         return self._checked(line, value, self.latest_ms)
 
-    def _checked(self, line: int, value: bytes, latest_ms: int) -> Message | list[Problem]:
+    def _checked(self, line: int, value: bytes, latest_ms: int) -> LineMessage | list[Problem]:
         decoded = self.codec.decode(value)
         if not isinstance(decoded, Bundle):
             if decoded.occurred_at > latest_ms:
                 return [Problem(line, None, "occurred_at", _too_far(decoded.occurred_at - latest_ms))]
-            return Message(self._key(decoded), value, 1)
+            return LineMessage(self._key(decoded), value, 1)
         # a refusal of the whole line blames no event of it
         problems = [
             Problem(line, r.index if len(r.raw) < len(value) else None, r.field, r.reason)
@@ -87,7 +87,7 @@ class Reader:
         ]
         if problems:
             return problems
-        return Message(self._key(decoded.events[0][1]), value, len(decoded.events))
+        return LineMessage(self._key(decoded.events[0][1]), value, len(decoded.events))
 
     def _key(self, event: Event) -> bytes:
         return cast(str, getattr(event, self.spec.key)).encode()

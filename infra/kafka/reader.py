@@ -16,7 +16,7 @@ _READ_MS = 60_000
 _LOG_APPEND_TIME = 1
 
 
-class Reader:
+class LogReader:
     """Reads committed messages from one offset to another, as workers read them; a context manager.
 
     All methods raise KafkaFailureError.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.kafka.admin import Admin
-from infra.kafka.reader import Reader
+from infra.kafka.reader import LogReader
 from infra.operate.times import clock_text
 from streams.core.rebuild import Span, first_open
 from streams.core.rules import Rules
@@ -20,7 +20,7 @@ Advance = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class PartitionLog:
     """What Kafka holds of a partition; `since` is the first offset that can matter, None when none can."""
 
     bounds: LogBounds
@@ -28,7 +28,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RebuildPart:
     """One partition's share of a rebuild: the log from `begin` to where the stored progress is."""
 
     progress: Progress
@@ -41,8 +41,13 @@ class Part:
 
 
 def parts(
-    stored: Mapping[int, Progress], logs: Mapping[int, Log], span: Span, rules: Rules, *, accept_gap: bool
-) -> list[Part]:
+    stored: Mapping[int, Progress],
+    logs: Mapping[int, PartitionLog],
+    span: Span,
+    rules: Rules,
+    *,
+    accept_gap: bool,
+) -> list[RebuildPart]:
     """What to read of each partition that has folded anything; raises CannotRebuild."""
     folded = [p for _, p in sorted(stored.items()) if p.max_event_ms]
     if not folded:
@@ -55,20 +60,22 @@ def parts(
             )
     _check_closed(folded, span)
     return [
-        Part(p, _begin(p, logs[p.partition], accept_gap))
+        RebuildPart(p, _begin(p, logs[p.partition], accept_gap))
         for p in folded
         if p.partition in logs or not _gone(p, accept_gap)
     ]
 
 
-def logs_of(brokers: str, stored: Mapping[int, Progress], span: Span, rules: Rules) -> dict[int, Log]:
+def logs_of(
+    brokers: str, stored: Mapping[int, Progress], span: Span, rules: Rules
+) -> dict[int, PartitionLog]:
     """What Kafka holds of each partition; no event of the span lies before its `since`.
 
     An event is not taken when it is further ahead of its append time than the skew allows, so what was
     appended that long before the span can't belong to it. Raises KafkaFailureError.
     """
     topics = {p.topic for p in stored.values()}
-    with Admin(brokers) as admin, Reader(brokers) as reader:
+    with Admin(brokers) as admin, LogReader(brokers) as reader:
         starts, ends = admin.starts(topics), admin.ends(topics)
         there = [p for p in stored.values() if (p.topic, p.partition) in ends]
         since = reader.first_since(
@@ -76,7 +83,7 @@ def logs_of(brokers: str, stored: Mapping[int, Progress], span: Span, rules: Rul
         )
         news = reader.first_since({(p.topic, p.partition): p.max_append_ms + 1 for p in there})
     places = {p.partition: (p.topic, p.partition) for p in there}
-    return {p: Log(LogBounds(starts[at], ends[at], news[at]), since[at]) for p, at in places.items()}
+    return {p: PartitionLog(LogBounds(starts[at], ends[at], news[at]), since[at]) for p, at in places.items()}
 
 
 def rebuild(
@@ -86,7 +93,7 @@ def rebuild(
     spec: StreamSpec,
     rules: Rules,
     span: Span,
-    chosen: Sequence[Part],
+    chosen: Sequence[RebuildPart],
     advance: Advance,
     *,
     accept_gap: bool = False,
@@ -97,7 +104,7 @@ def rebuild(
     Raises CannotRebuild, KafkaFailureError, SinkUnavailable or SinkRejected; nothing has changed then.
     """
     begins = {part.progress.partition: part.begin for part in chosen}
-    with Reader(brokers, unpack_bytes) as reader:
+    with LogReader(brokers, unpack_bytes) as reader:
 
         def read(progress: Progress) -> Iterator[RecordBatch]:
             at = begins[progress.partition]
@@ -131,7 +138,7 @@ def _gone(progress: Progress, accept_gap: bool) -> bool:
     )
 
 
-def _begin(progress: Progress, log: Log, accept_gap: bool) -> int:
+def _begin(progress: Progress, log: PartitionLog, accept_gap: bool) -> int:
     start, end = log.bounds.start, log.bounds.end
     if recreated(progress, log.bounds):
         raise CannotRebuild(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.setup.environment import require_environment
 from infra.setup.fold import build_where_possible
-from infra.setup.progress import Progress, exit_status
+from infra.setup.progress import SetupProgress, exit_status
 from infra.setup.store import cache_directory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def _make(stamp: Path | None) -> None:
-    cache, progress = cache_directory(os.environ), Progress()
+    cache, progress = cache_directory(os.environ), SetupProgress()
     python = require_environment(cache, ROOT / "requirements.lock", progress)
     build_where_possible(cache / "native")
     if stamp:

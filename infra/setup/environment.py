@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.setup.progress import Progress
+from infra.setup.progress import SetupProgress
 from infra.setup.store import is_whole, keep
 from infra.setup.tools import install_venv
 
@@ -18,7 +18,7 @@ def environment_directory(cache: Path, lock: Path) -> Path:
     return cache / f"python{version}-{os.uname().machine}-{digest}"
 
 
-def require_environment(cache: Path, lock: Path, progress: Progress) -> Path:
+def require_environment(cache: Path, lock: Path, progress: SetupProgress) -> Path:
     """The Python of the environment; built when missing."""
     place = environment_directory(cache, lock)
     if not is_whole(place):
@@ -26,7 +26,7 @@ def require_environment(cache: Path, lock: Path, progress: Progress) -> Path:
     return place / "bin" / "python"
 
 
-def _build(into: Path, lock: Path, progress: Progress) -> None:
+def _build(into: Path, lock: Path, progress: SetupProgress) -> None:
     if not _has_venv():
         install_venv(progress, (sys.version_info.major, sys.version_info.minor))
     # ensurepip obeys pip's own variables, which may name what isn't here

@@ -3,12 +3,12 @@
 from contextlib import suppress
 from pathlib import Path
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.setup.tools import install_compiler
 from streams.native.build import BuildError, NoCompilerError, NotBuiltError, build, find
 
 
-def require_fold(folder: Path, progress: Progress) -> Path | None:
+def require_fold(folder: Path, progress: SetupProgress) -> Path | None:
     """The compiled fold of the package, else of `folder`; None, and why in a line, when it can't be built."""
     with suppress(NotBuiltError):
         return find(folder)

@@ -20,7 +20,7 @@ class SetupError(Exception):
     """Set-up can't go on; the message says what to do."""
 
 
-class Progress:
+class SetupProgress:
     """Steps on a text stream; silent as long as there is nothing to do."""
 
     def __init__(self, out: TextIO | None = None) -> None:

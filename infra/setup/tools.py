@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 
 JAVA_OLDEST = 17
 JAVA_PACKAGES = (
@@ -37,7 +37,7 @@ def java_version(path: str) -> int:
     return int(version[1]) if version else 0
 
 
-def require_java(progress: Progress) -> str:
+def require_java(progress: SetupProgress) -> str:
     """The path of a Java that can run the broker; installed when missing."""
     if path := java():
         return path
@@ -47,28 +47,28 @@ def require_java(progress: Progress) -> str:
     raise SetupError("Java 17 or newer is missing: apt-get install openjdk-17-jre-headless")
 
 
-def require_maven(progress: Progress) -> str:
+def require_maven(progress: SetupProgress) -> str:
     """The path of Maven; installed when missing."""
     return _require(progress, "mvn", "Maven", ("maven",))
 
 
-def require_npm(progress: Progress) -> str:
+def require_npm(progress: SetupProgress) -> str:
     """The path of npm; installed when missing."""
     return _require(progress, "npm", "npm", ("npm",))
 
 
-def install_venv(progress: Progress, python: tuple[int, int]) -> None:
+def install_venv(progress: SetupProgress, python: tuple[int, int]) -> None:
     """Debian ships ensurepip, which builds virtual environments, in a package of its own."""
     _install(progress, "Python's venv", (f"python{python[0]}.{python[1]}-venv", "python3-venv"))
 
 
-def install_compiler(progress: Progress) -> None:
+def install_compiler(progress: SetupProgress) -> None:
     """A C compiler with the headers of the C library, both small packages of Debian."""
     _install(progress, "C compiler", ("gcc",))
     _install(progress, "C library's headers", ("libc6-dev",))
 
 
-def require_fuzzer(progress: Progress) -> tuple[str, Path]:
+def require_fuzzer(progress: SetupProgress) -> tuple[str, Path]:
     """The path of Clang, and of its libFuzzer without a main; installed when missing, with the sanitizers."""
     clang = _require(progress, "clang", "Clang", ("clang",))
     if found := _libfuzzer(clang):
@@ -88,7 +88,7 @@ def _libfuzzer(clang: str) -> Path | None:
     return next((paths[0] for paths in found if paths), None)
 
 
-def _require(progress: Progress, command: str, title: str, packages: Sequence[str]) -> str:
+def _require(progress: SetupProgress, command: str, title: str, packages: Sequence[str]) -> str:
     if path := shutil.which(command):
         return path
     _install(progress, title, packages)
@@ -97,7 +97,7 @@ def _require(progress: Progress, command: str, title: str, packages: Sequence[st
     raise SetupError(f"{title} is missing, and apt-get install {packages[0]} did not bring it")
 
 
-def _install(progress: Progress, title: str, packages: Sequence[str]) -> None:
+def _install(progress: SetupProgress, title: str, packages: Sequence[str]) -> None:
     """Install the first of the packages that the machine's apt knows."""
     if shutil.which("apt-get") is None:
         raise SetupError(

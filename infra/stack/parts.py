@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.setup.fold import require_fold
-from infra.setup.progress import Progress, exit_status
+from infra.setup.progress import SetupProgress, exit_status
 from infra.setup.store import cache_directory
 from infra.setup.tools import require_java
-from infra.stack.clickhouse.fetch import Engine, require_engine
+from infra.stack.clickhouse.fetch import ClickHouseBinary, require_engine
 from infra.stack.kafka.fetch import require_broker
 
 
@@ -19,11 +19,11 @@ class Parts:
 
     java: str
     jars: Path
-    engine: Engine
+    engine: ClickHouseBinary
     fold: Path | None = None
 
 
-def require_parts(cache: Path, progress: Progress) -> Parts:
+def require_parts(cache: Path, progress: SetupProgress) -> Parts:
     """The parts of the local stack; what is missing is fetched.
 
     Raises SetupError saying what to do.
@@ -34,7 +34,7 @@ def require_parts(cache: Path, progress: Progress) -> Parts:
 
 def main() -> int:
     """Fetch what is missing. Exit status 1 when something can't be had."""
-    return exit_status(lambda: require_parts(cache_directory(os.environ), Progress()))
+    return exit_status(lambda: require_parts(cache_directory(os.environ), SetupProgress()))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from infra.setup.progress import Progress
+from infra.setup.progress import SetupProgress
 from infra.setup.store import cache_directory
 from infra.stack.clickhouse.guard import guard_service
 from infra.stack.clickhouse.server import engine_service
@@ -56,14 +56,14 @@ class Stack:
         cache: Path | None = None,
         ports: Ports | None = None,
         heap: str = HEAP,
-        progress: Progress | None = None,
+        progress: SetupProgress | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.home = home.absolute()
         self._cache = cache or cache_directory(os.environ)
         self._wanted = ports or Ports()
         self._heap = heap
-        self._progress = progress or Progress()
+        self._progress = progress or SetupProgress()
         self._changed = changed
         self._lock: int | None = None
         self._ports: dict[str, Reservation] = {}

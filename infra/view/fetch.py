@@ -11,7 +11,7 @@ from infra.operate.pauses import pauses
 from infra.operate.reads import PROGRESS, http_server, rows
 from infra.settings.addresses import broker_addresses
 from infra.settings.values import Settings
-from infra.view.snapshot import Category, Junction, Office, Snapshot, StreamState
+from infra.view.snapshot import Category, Junction, OfficeFigures, Snapshot, StreamState
 from sinks.clickhouse import Server
 from streams.sink import SinkError
 from streams.spec import StreamSpec
@@ -77,7 +77,7 @@ class Source:
             MINUTES,
             tuple(streams),
             tuple(Junction(**j) for j in junctions),
-            tuple(Office(**o) for o in offices),
+            tuple(OfficeFigures(**o) for o in offices),
             tuple(Category(**c) for c in categories),
             trouble,
         )

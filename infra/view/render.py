@@ -5,7 +5,17 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.operate.lag import duration
-from infra.view.snapshot import Category, Junction, Office, Snapshot, StreamState, clock, dong, dotted, short
+from infra.view.snapshot import (
+    Category,
+    Junction,
+    OfficeFigures,
+    Snapshot,
+    StreamState,
+    clock,
+    dong,
+    dotted,
+    short,
+)
 
 WIDTH, HEIGHT = 80, 24
 _BAR = 20
@@ -99,7 +109,7 @@ def _offices(snapshot: Snapshot) -> Table:
     return table
 
 
-def _office(o: Office) -> tuple[Text, ...]:
+def _office(o: OfficeFigures) -> tuple[Text, ...]:
     name = o.name
     for title in _TITLES:
         name = name.removeprefix(title)

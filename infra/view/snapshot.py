@@ -38,7 +38,7 @@ class Junction:
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class OfficeFigures:
     """An office with its events, and of the cases it gave back those on time and those overdue."""
 
     name: str
@@ -65,7 +65,7 @@ class Snapshot:
     minutes: int
     streams: tuple[StreamState, ...] = ()
     junctions: tuple[Junction, ...] = ()
-    offices: tuple[Office, ...] = ()
+    offices: tuple[OfficeFigures, ...] = ()
     categories: tuple[Category, ...] = ()
     trouble: str = ""
 

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from streams.core.refusals import Refused
+from streams.core.refusals import RefusalSummary
 from streams.core.values import version_of
 
 # the last events are kept as about so many counts, whatever the sizes of the batches
@@ -55,7 +55,7 @@ class Recent:
         self._parts: deque[_Part] = deque()
         self.read = self.dead = 0
 
-    def add(self, read: int, refused: Refused | None = None) -> bool:
+    def add(self, read: int, refused: RefusalSummary | None = None) -> bool:
         """Count one batch; whether too many are refused by now, of too many sources."""
         dead = refused.letters if refused else 0
         self.read += read
@@ -86,9 +86,9 @@ class _Part:
     """Some of the last events; of what was refused only letters and their sources are kept."""
 
     read: int = 0
-    refused: Refused = field(default_factory=Refused)
+    refused: RefusalSummary = field(default_factory=RefusalSummary)
 
-    def add(self, read: int, more: Refused | None) -> None:
+    def add(self, read: int, more: RefusalSummary | None) -> None:
         self.read += read
         if more:
             self.refused.letters += more.letters

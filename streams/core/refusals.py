@@ -32,7 +32,7 @@ OTHER_REASONS = ("", "other reasons")
 Sources = tuple[bytes, bytes]
 
 
-class Tally:
+class SourceCounts:
     """Who was refused how often, of at most `TALLIED` sources: counts are never too high.
 
     None is too low by more than a hundredth of all (Misra and Gries, Finding repeated elements, 1982).
@@ -54,7 +54,7 @@ class Tally:
         if count > least:
             self.add(source, count - least)
 
-    def add_all(self, other: "Tally") -> None:
+    def add_all(self, other: "SourceCounts") -> None:
         """Count what another has counted."""
         for source, count in other.counts.items():
             self.add(source, count)
@@ -71,7 +71,7 @@ class Told:
 
 
 @dataclass(slots=True)
-class Refused:
+class RefusalSummary:
     """What was refused since it was last asked: for the breaker, and to be told.
 
     `by_key` counts letters by the key of their message, or their own where it has none; `by_own` the other
@@ -80,8 +80,8 @@ class Refused:
 
     letters: int = 0
     noted: int = 0
-    by_key: Tally = field(default_factory=Tally)
-    by_own: Tally = field(default_factory=Tally)
+    by_key: SourceCounts = field(default_factory=SourceCounts)
+    by_own: SourceCounts = field(default_factory=SourceCounts)
     reasons: dict[tuple[str, str], Told] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
 
@@ -125,7 +125,7 @@ class Refusals:
         self._letter_bytes = limits.letter_bytes
         self._quota = Quota(limits.source_letters)
         self.note_below = 0
-        self._since = Refused()
+        self._since = RefusalSummary()
         self.forget()
 
     @property
@@ -145,12 +145,12 @@ class Refusals:
         self.forget()
         return taken
 
-    def since(self) -> Refused | None:
+    def since(self) -> RefusalSummary | None:
         """What was refused since it was last asked; None when nothing was."""
         since = self._since
         if not since.letters and not since.noted:
             return None
-        self._since = Refused()
+        self._since = RefusalSummary()
         return since
 
     def add(self, refusal: Refusal, message: Message) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.core.breaker import Breaker, Limit, Recent
-from streams.core.refusals import Refused
+from streams.core.refusals import RefusalSummary
 from streams.spec import StreamSpec
 
 
@@ -42,7 +42,7 @@ class Breakers:
         """The switch of a topic's stream, as this worker knows it."""
         return self._known[topic]
 
-    def count(self, topic: str, read: int, refused: Refused | None, now_ms: int) -> bool:
+    def count(self, topic: str, read: int, refused: RefusalSummary | None, now_ms: int) -> bool:
         """Count a batch without what is only noted of it; whether it has made the stream pause."""
         recent = self._recent[topic]
         if not recent.add(read, refused) or topic in self.paused:

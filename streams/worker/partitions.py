@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from streams.core.breaker import Breaker
 from streams.core.fold import ENDLESS, Fold
 from streams.core.framing import CorruptBatch
-from streams.core.refusals import Refused
+from streams.core.refusals import RefusalSummary
 from streams.core.rules import Rules
 from streams.core.settle import CACHED_BY_ONE, CACHED_IDS, Settler
 from streams.core.values import Changes, Progress
-from streams.engine import PLAIN, Engine
+from streams.engine import PLAIN, FoldEngine
 from streams.spec import StreamSpec
 from streams.worker.client.decompress import UNPACK_BYTES, opened
 from streams.worker.errors import FoldFailed
@@ -45,7 +45,7 @@ class Partitions:
         self,
         specs: Iterable[StreamSpec],
         rules: Rules,
-        engine: Engine = PLAIN,
+        engine: FoldEngine = PLAIN,
         unpack_bytes: int = UNPACK_BYTES,
     ) -> None:
         self.engine = engine
@@ -166,7 +166,7 @@ class Partitions:
         held = self._held.get(partition)
         return held.fold.events if held else 0
 
-    def refused(self, partition: Partition) -> Refused | None:
+    def refused(self, partition: Partition) -> RefusalSummary | None:
         """What of a partition was refused since it was last asked; None when nothing was."""
         held = self._held.get(partition)
         return held.fold.refusals.since() if held else None

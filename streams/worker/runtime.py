@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from streams.core.breaker import Limit
-from streams.engine import Engine, choose_engine
+from streams.engine import FoldEngine, choose_engine
 from streams.sink import Sink
 from streams.spec import StreamSpec
 from streams.worker.acknowledged import Acknowledged
@@ -58,7 +58,7 @@ class Runtime:
         self.rebalance_since: float | None = None
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> FoldEngine:
         """What folds the partitions."""
         return self.partitions.engine
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from streams.core.refusals import TOLD, Refused
+from streams.core.refusals import TOLD, RefusalSummary
 from streams.core.refusals import Told as Count
 from streams.core.shapes import longest_piece
 from streams.worker.values import Partition
@@ -35,7 +35,7 @@ class Telling:
     _held: dict[tuple[str, str], int] = field(default_factory=dict)
     _next_s: float = 0.0
 
-    def add(self, stream: str, partition: Partition, refused: Refused) -> None:
+    def add(self, stream: str, partition: Partition, refused: RefusalSummary) -> None:
         """Gather what a batch of a partition has refused."""
         for (name, shape), count in refused.reasons.items():
             self._add_reason((stream, name, shape), partition, count)

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from tests.bench.contenders import Contender
 from tests.bench.environment import command
 from tests.bench.ground import Ground, Say, ensure_topic
@@ -108,7 +108,7 @@ def ratios(results: Sequence[Result]) -> dict[str, float]:
 
 def _command(result: Result, cache: Path) -> list[str]:
     try:
-        return command(result.contender.script, result.contender.environment, cache, Progress())
+        return command(result.contender.script, result.contender.environment, cache, SetupProgress())
     except SetupError as e:
         result.reason = f"not installed: {e}"
         return []

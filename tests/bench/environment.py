@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.setup.store import keep
 from infra.setup.tools import require_java, require_maven
 from tests.bench.contenders import JAVA, MAIN
@@ -15,7 +15,7 @@ PEERS = ROOT / "tests" / "bench" / "peers"
 JVM = ("-XX:+UseSerialGC", "-Xms1g", "-Xmx2g", "-XX:-UsePerfData")
 
 
-def command(script: str, environment: str, cache: Path, progress: Progress) -> list[str]:
+def command(script: str, environment: str, cache: Path, progress: SetupProgress) -> list[str]:
     """How to start a contender's script. Raises SetupError when its environment can't be made."""
     if environment == JAVA:
         java, jars = require_java(progress), _jars(script, cache, progress)
@@ -23,7 +23,7 @@ def command(script: str, environment: str, cache: Path, progress: Progress) -> l
     return [str(python(environment, cache, progress)), str(PEERS / script)]
 
 
-def python(environment: str, cache: Path, progress: Progress) -> Path:
+def python(environment: str, cache: Path, progress: SetupProgress) -> Path:
     """The interpreter of an environment. Raises SetupError when it can't be made."""
     if environment == MAIN:
         return Path(sys.executable)
@@ -41,7 +41,7 @@ def python(environment: str, cache: Path, progress: Progress) -> Path:
     return keep(item, build) / "bin" / "python"
 
 
-def _jars(project: str, cache: Path, progress: Progress) -> Path:
+def _jars(project: str, cache: Path, progress: SetupProgress) -> Path:
     source = PEERS / project
     files = [source / "pom.xml", *sorted(source.rglob("*.java"))]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from tests.bench.environment import PEERS, python
 
 
 def draw(report: Mapping[str, Any], png: Path, cache: Path) -> None:
     """Write the PNG. Raises SetupError when it can't be drawn."""
-    interpreter = python("plot", cache, Progress())
+    interpreter = python("plot", cache, SetupProgress())
     done = subprocess.run(
         [str(interpreter), str(PEERS / "plot.py"), str(png.absolute())],
         input=orjson.dumps(report),

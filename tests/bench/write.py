@@ -11,7 +11,7 @@ from streams.core.fold import Fold
 from streams.core.pace import MONTH_S, pace, parts
 from streams.core.rules import Rules
 from streams.core.values import Progress
-from streams.engine import Engine, choose_engine
+from streams.engine import FoldEngine, choose_engine
 from streams.spec import StreamSpec
 from tests.bench.ground import Ground, Say
 from tests.bench.load import MINUTE_MS, T0_MS, message
@@ -81,7 +81,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"most active parts       {found['most_parts']:>12} (meant: under {PARTS_BOUND})"
 
 
-def _folded(flush: int, keys: int, months: int, engine: Engine, spec: StreamSpec) -> list[Fold]:
+def _folded(flush: int, keys: int, months: int, engine: FoldEngine, spec: StreamSpec) -> list[Fold]:
     """What one flush has to write: the next rows of a minute that all keys are in, an event in each."""
     states = []
     for partition in range(PARTITIONS):

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.setup.store import cache_directory, locked
 from tests.fuzz import corpus
 from tests.fuzz.build import require_harness
@@ -40,7 +40,7 @@ def main() -> int:
     cache = cache_directory(os.environ)
     home = (a.home or cache / "fuzz").absolute()
     try:
-        library, runtime = require_harness(cache / "fuzz", Progress())
+        library, runtime = require_harness(cache / "fuzz", SetupProgress())
     except (SetupError, OSError) as error:
         sys.stderr.write(f"songlo: {error}\n")
         return 1

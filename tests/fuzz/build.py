@@ -5,7 +5,7 @@ import subprocess
 from hashlib import sha256
 from pathlib import Path
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.setup.tools import require_fuzzer
 from streams.native.build import SOURCE, source_version
 
@@ -19,7 +19,7 @@ FLAGS = (
 LINK = ("-Wl,-Bsymbolic", "-lstdc++", "-lm", "-lpthread")
 
 
-def require_harness(folder: Path, progress: Progress) -> tuple[Path, Path]:
+def require_harness(folder: Path, progress: SetupProgress) -> tuple[Path, Path]:
     """The library in `folder`, compiled when its source has changed, and what must be loaded before it.
 
     Raises SetupError saying what to do.

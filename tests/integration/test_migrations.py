@@ -12,7 +12,7 @@ import pytest
 
 from sinks.clickhouse import Server, Session
 from sinks.migrate import SQL, MigrationError, migrate, read_migrations
-from sinks.schema import SchemaError, check_schema
+from sinks.schema import TableMismatch, check_schema
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.registry import load_streams
@@ -100,7 +100,7 @@ def test_rows_from_before_a_column_have_no_value_in_it(empty: Server, directory:
     for path in newer:
         path.unlink()
     before = "INSERT INTO qr_windows (window_start, window_seconds, events, amount_vnd) VALUES ({}, 60, 1, 5)"
-    with pytest.raises(SchemaError, match="qr_windows has no column amount_max_vnd"):
+    with pytest.raises(TableMismatch, match="qr_windows has no column amount_max_vnd"):
         migrate(empty, specs(), directory)
     ask(empty, before.format(1_715_587_200))
     for path, text in newer.items():
@@ -179,9 +179,9 @@ def test_a_stream_without_sql_names_the_file_to_write(stack: HasClickHouse) -> N
     server = new_database(stack)
     file = f"sinks/sql/{int(FILES[-1][:4]) + 1:04}_parking.sql"
     expected = f"stream parking: parking_windows does not exist: write {re.escape(file)}"
-    with closing(Session(server)) as session, pytest.raises(SchemaError, match=expected):
+    with closing(Session(server)) as session, pytest.raises(TableMismatch, match=expected):
         check_schema(session, [*specs(), parking()])
-    with pytest.raises(SchemaError, match=expected):
+    with pytest.raises(TableMismatch, match=expected):
         migrate(server, [*specs(), parking()])
 
 
@@ -190,7 +190,7 @@ def test_sql_that_was_not_applied_says_so(stack: HasClickHouse, directory: Path)
     write_parking(directory)
     with (
         closing(Session(new_database(stack))) as session,
-        pytest.raises(SchemaError, match="run `songlo migrate`") as e,
+        pytest.raises(TableMismatch, match="run `songlo migrate`") as e,
     ):
         check_schema(session, [parking()], directory)
     assert "write" not in str(e.value)
@@ -246,7 +246,7 @@ def test_a_table_that_does_not_fit_its_stream_is_refused(empty: Server, statemen
     """Missing and mistyped columns, and a view that shows too much or too little."""
     migrate(empty, specs())
     ask(empty, statement)
-    with closing(Session(empty)) as session, pytest.raises(SchemaError, match=message):
+    with closing(Session(empty)) as session, pytest.raises(TableMismatch, match=message):
         check_schema(session, specs())
 
 
@@ -264,7 +264,7 @@ def test_a_table_that_would_lose_rows_is_refused(
     """A dimension missing from the sorting key would make one row of two, without a word."""
     camera = next(directory.glob("*_camera.sql"))
     camera.write_text(camera.read_text("utf-8").replace(wrong, right), encoding="utf-8")
-    with pytest.raises(SchemaError, match=message):
+    with pytest.raises(TableMismatch, match=message):
         migrate(empty, specs(), directory)
 
 
@@ -287,4 +287,4 @@ def test_no_statement_names_a_database() -> None:
 def test_rejections_are_one_family() -> None:
     """A worker stops on them with one except clause."""
     assert issubclass(MigrationError, SinkRejected)
-    assert issubclass(SchemaError, SinkRejected)
+    assert issubclass(TableMismatch, SinkRejected)

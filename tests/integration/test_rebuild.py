@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 
 from infra.kafka.access import KafkaFailureError
-from infra.kafka.reader import Reader
+from infra.kafka.reader import LogReader
 from sinks.clickhouse import Session
 from sinks.migrate import migrate
 from streams.registry import load_streams
@@ -288,7 +288,7 @@ def test_the_reader_reads_what_it_is_told(stream: River) -> None:
     stream.produce(sent)
     ((partition, end),) = ((p, end) for p, end in stream.ends().items() if end)
     place = stream.name, partition
-    with Reader(stream.stack.brokers) as reader:
+    with LogReader(stream.stack.brokers) as reader:
         batches = list(reader.read(*place, 10, 40))
         assert [v for b in batches for v in b.values] == values(sent)[10:40]
         assert [o for b in batches for o in b.offsets or ()] == list(range(10, 40))
@@ -300,7 +300,7 @@ def test_the_reader_reads_what_it_is_told(stream: River) -> None:
         eventually(lambda: stream.ends() and _refused(reader, place))
 
 
-def _refused(reader: Reader, place: tuple[str, int]) -> bool:
+def _refused(reader: LogReader, place: tuple[str, int]) -> bool:
     try:
         list(reader.read(*place, 10, 40))
     except KafkaFailureError as error:

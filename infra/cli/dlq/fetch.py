@@ -9,8 +9,8 @@ import click
 from infra.cli.common import FAILED, echo_json, json_option, pass_settings
 from infra.cli.dlq.options import Places, letters_of, selecting
 from infra.kafka.admin import Admin
-from infra.kafka.reader import Reader
-from infra.operate.letters.fetch import UNLIMITED, Fetcher, Kept, Report
+from infra.kafka.reader import LogReader
+from infra.operate.letters.fetch import UNLIMITED, Fetcher, FetchReport, Kept
 from infra.operate.reads import native_server
 from infra.settings.addresses import broker_addresses
 from infra.settings.rules import rules_of
@@ -46,7 +46,7 @@ def fetch_letters(
         closing(letters_of(settings)) as letters,
         closing(ClickHouseSink(native_server(settings))) as sink,
         Admin(brokers) as admin,
-        Reader(brokers) as reader,
+        LogReader(brokers) as reader,
     ):
         kept = Logs(admin, sink).kept
         fetcher = Fetcher(reader, sink, load_streams(), rules_of(settings), kept, _wanted(places))
@@ -90,7 +90,7 @@ def _wanted(places: Places) -> Callable[[NotedMessage], frozenset[int]]:
     return wanted
 
 
-def _tell(report: Report, *, as_json: bool) -> None:
+def _tell(report: FetchReport, *, as_json: bool) -> None:
     if as_json:
         numbers = {"fetched": report.fetched, "gone": report.gone, "accepted": report.accepted}
         echo_json({**numbers, "failed": report.failed})

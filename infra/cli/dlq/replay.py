@@ -12,11 +12,11 @@ import click
 
 from infra.cli.common import FAILED, CommandError, echo_json, json_option, pass_settings
 from infra.cli.dlq.options import Places, letters_of, named, selecting
-from infra.kafka.lines import Reader, lines
+from infra.kafka.lines import LineReader, lines
 from infra.kafka.producer import Producer
-from infra.operate.letters.patch import Correction, CorrectionError, parse_patch, read_corrections
-from infra.operate.letters.prepare import Rules, Unsendable
-from infra.operate.letters.replay import Corrected, Report, from_file, outcomes, patched, rehearse
+from infra.operate.letters.patch import CorrectedEvent, CorrectionError, parse_patch, read_corrections
+from infra.operate.letters.prepare import ReplayRules, Unsendable
+from infra.operate.letters.replay import Corrected, ReplayReport, from_file, outcomes, patched, rehearse
 from infra.operate.letters.replay import replay as send
 from infra.operate.letters.text import correction_lines, report_json, report_lines
 from infra.settings.addresses import broker_addresses
@@ -90,21 +90,21 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _read(path: Path) -> Mapping[Place, Correction]:
+def _read(path: Path) -> Mapping[Place, CorrectedEvent]:
     with path.open("rb") as file:
         return read_corrections(lines(file))
 
 
-def _rules(settings: Settings, producer: Producer, *, again: bool) -> Rules:
+def _rules(settings: Settings, producer: Producer, *, again: bool) -> ReplayRules:
     specs, now_ms = load_streams(), _now_ms()
     latest_ms = now_ms + settings.skew_seconds * 1000
 
     @lru_cache
-    def reader(stream: str) -> Reader | None:
+    def reader(stream: str) -> LineReader | None:
         spec = specs.get(stream)
-        return Reader(spec, Codec(spec.event), latest_ms) if spec else None
+        return LineReader(spec, Codec(spec.event), latest_ms) if spec else None
 
-    return Rules(reader, producer.partitions, again, now_ms)
+    return ReplayRules(reader, producer.partitions, again, now_ms)
 
 
 def _save(texts: Iterator[bytes], path: Path) -> int:
@@ -118,7 +118,7 @@ def _save(texts: Iterator[bytes], path: Path) -> int:
     return 0
 
 
-def _tell(report: Report, *, applied: bool, as_json: bool) -> int:
+def _tell(report: ReplayReport, *, applied: bool, as_json: bool) -> int:
     if as_json:
         echo_json(report_json(report, applied=applied))
     else:

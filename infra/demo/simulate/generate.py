@@ -15,9 +15,9 @@ import xxhash
 
 from infra.demo.simulate.city import City
 from infra.demo.simulate.mischief import garbage
-from infra.demo.simulate.moment import Moment
+from infra.demo.simulate.moment import SimulatedMoment
 from infra.demo.simulate.payments import Payments
-from infra.demo.simulate.service import Service
+from infra.demo.simulate.service import ServiceSource
 from infra.demo.simulate.traffic import Traffic
 
 _MINUTE_MS = 60_000
@@ -34,20 +34,20 @@ class Model(Protocol):
 
     stream: str
 
-    def intensity(self, moment: Moment) -> float:
+    def intensity(self, moment: SimulatedMoment) -> float:
         """How much happens at a moment, as a share of the busiest."""
 
-    def event(self, rng: Random, moment: Moment) -> dict[str, Any]:
+    def event(self, rng: Random, moment: SimulatedMoment) -> dict[str, Any]:
         """One event, without its id and time."""
 
 
 # the share of each model in the busiest hour
 _MODELS: tuple[tuple[Callable[[City, int], Model], float], ...] = (
     (Traffic, 0.80),
-    (Service, 0.05),
+    (ServiceSource, 0.05),
     (Payments, 0.15),
 )
-STREAMS = tuple(model.stream for model in (Traffic, Service, Payments))
+STREAMS = tuple(model.stream for model in (Traffic, ServiceSource, Payments))
 """The streams that can be simulated."""
 
 
@@ -56,7 +56,7 @@ class SimulationError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class LoadPlan:
     """What to simulate. The same plan and city give the same messages.
 
     `rate` is events per second, the mean over the duration, or over a day without one. `disorder_s` is
@@ -105,7 +105,7 @@ class Sent:
     valid: bool
 
 
-def simulate(city: City, plan: Plan) -> Iterator[Sent]:
+def simulate(city: City, plan: LoadPlan) -> Iterator[Sent]:
     """The messages in the order of sending, for ever when the plan has no end.
 
     Arrivals are a Poisson process whose rate follows the models' curves, constant within a minute.
@@ -121,7 +121,7 @@ def simulate(city: City, plan: Plan) -> Iterator[Sent]:
         while again and again[0].send_ms <= at_ms:
             yield heapq.heappop(again)
         occurred_ms = at_ms - _delay_ms(rng, plan)
-        event = model.event(rng, Moment.at(occurred_ms, plan.ahead_ms))
+        event = model.event(rng, SimulatedMoment.at(occurred_ms, plan.ahead_ms))
         event |= {"event_id": f"sim-{run}-{number}", "occurred_at": occurred_ms}
         sent = Sent(at_ms, number, model.stream, orjson.dumps(event), True)
         yield sent
@@ -135,7 +135,7 @@ def simulate(city: City, plan: Plan) -> Iterator[Sent]:
             yield replace(sent, send_ms=min(sent.send_ms, plan.start_ms + plan.duration_ms))
 
 
-def _arrivals(rng: Random, plan: Plan, models: Sequence[Share]) -> Iterator[tuple[int, Model]]:
+def _arrivals(rng: Random, plan: LoadPlan, models: Sequence[Share]) -> Iterator[tuple[int, Model]]:
     end = inf if plan.duration_ms is None else plan.start_ms + plan.duration_ms
     per_ms = plan.rate / 1000 / _mean_intensity(plan, models)
     at = float(plan.start_ms)
@@ -149,13 +149,13 @@ def _arrivals(rng: Random, plan: Plan, models: Sequence[Share]) -> Iterator[tupl
         at = until
 
 
-def _intensities(plan: Plan, models: Sequence[Share], minute: int) -> list[float]:
+def _intensities(plan: LoadPlan, models: Sequence[Share], minute: int) -> list[float]:
     """What happens in a minute, as running sums over the models; never all zero."""
-    moment = Moment.at(minute * _MINUTE_MS, plan.ahead_ms)
+    moment = SimulatedMoment.at(minute * _MINUTE_MS, plan.ahead_ms)
     return list(accumulate(share * model.intensity(moment) + 1e-9 for model, share in models))
 
 
-def _mean_intensity(plan: Plan, models: Sequence[Share]) -> float:
+def _mean_intensity(plan: LoadPlan, models: Sequence[Share]) -> float:
     """Over the plan, or over a day where it has no end."""
     first = plan.start_ms // _MINUTE_MS
     minutes = _DAY_MINUTES
@@ -165,7 +165,7 @@ def _mean_intensity(plan: Plan, models: Sequence[Share]) -> float:
     return fmean(_intensities(plan, models, m)[-1] for m in range(first, first + max(1, minutes), step))
 
 
-def _delay_ms(rng: Random, plan: Plan) -> int:
+def _delay_ms(rng: Random, plan: LoadPlan) -> int:
     if rng.random() < plan.late:
         return rng.randrange(*_LATE_MS)
     # most arrive soon, few take as long as they may

@@ -12,7 +12,7 @@ SATURDAY, SUNDAY = 5, 6
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class SimulatedMoment:
     """A point in the city's day: `hour` with its fraction, `weekday` (0 is Monday), `day` since 1970."""
 
     ms: int
@@ -21,7 +21,7 @@ class Moment:
     day: int
 
     @classmethod
-    def at(cls, ms: int, ahead_ms: int = 0) -> "Moment":
+    def at(cls, ms: int, ahead_ms: int = 0) -> "SimulatedMoment":
         """The moment `ms` (epoch milliseconds); `ahead_ms` sets the city's clock, not the moment, forward."""
         days, rest = divmod(ms + ahead_ms + _OFFSET_MS, _DAY_MS)
         return cls(ms, rest / _HOUR_MS, (days + _THURSDAY) % 7, days)
@@ -38,6 +38,6 @@ def curve(by_hour: Sequence[float], hour: float) -> float:
     return by_hour[first % 24] * (1 - rest) + by_hour[(first + 1) % 24] * rest
 
 
-def between(moment: Moment, *spans: tuple[float, float]) -> bool:
+def between(moment: SimulatedMoment, *spans: tuple[float, float]) -> bool:
     """Whether the hour is in one of the spans, ends excluded."""
     return any(start <= moment.hour < end for start, end in spans)

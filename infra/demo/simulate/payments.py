@@ -6,7 +6,7 @@ from typing import Any
 import xxhash
 
 from infra.demo.simulate.city import City
-from infra.demo.simulate.moment import Moment, curve
+from infra.demo.simulate.moment import SimulatedMoment, curve
 from infra.demo.simulate.traffic import market_day
 from schemas.reference import Merchant
 
@@ -53,11 +53,11 @@ class Payments:
         self._chosen_for: tuple[int, int] | None = None
         self._cumulated: list[float] = []
 
-    def intensity(self, moment: Moment) -> float:
+    def intensity(self, moment: SimulatedMoment) -> float:
         """How much happens, as a share of the busiest hour."""
         return curve(_OTHER, moment.hour) / 10 * (1.15 if moment.weekend else 1.0)
 
-    def event(self, rng: Random, moment: Moment) -> dict[str, Any]:
+    def event(self, rng: Random, moment: SimulatedMoment) -> dict[str, Any]:
         """One report at this moment, without its id and time."""
         merchant = self._merchant(rng, moment)
         payments, median, spread = _SIZE.get(merchant.merchant_category, _OTHER_SIZE)
@@ -79,12 +79,12 @@ class Payments:
             "amount_vnd": amount,
         }
 
-    def _provider_down(self, provider: str, moment: Moment) -> bool:
+    def _provider_down(self, provider: str, moment: SimulatedMoment) -> bool:
         # the same for all of a minute, whatever else was drawn before
         minute = xxhash.xxh32_intdigest(f"{self._seed}/{provider}/{moment.ms // 60_000}".encode())
         return minute < _BAD_MINUTE * 2**32
 
-    def _merchant(self, rng: Random, moment: Moment) -> Merchant:
+    def _merchant(self, rng: Random, moment: SimulatedMoment) -> Merchant:
         quarter = (moment.day, int(moment.hour * 4))
         if quarter != self._chosen_for:
             self._chosen_for = quarter
@@ -95,7 +95,7 @@ class Payments:
         return rng.choices(self._merchants, cum_weights=self._cumulated)[0]
 
 
-def _open(merchant: Merchant, moment: Moment) -> float:
+def _open(merchant: Merchant, moment: SimulatedMoment) -> float:
     if moment.weekend and merchant.merchant_category in _CLOSED_ON_WEEKENDS:
         return 0.0
     busy = curve(_TENTHS.get(merchant.merchant_category, _OTHER), moment.hour) / 10

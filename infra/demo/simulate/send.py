@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from infra.demo.simulate.generate import Sent
-from infra.kafka.lines import Message, Reader
+from infra.kafka.lines import LineMessage, LineReader
 
 
-class Sender(Protocol):
+class EventSender(Protocol):
     """Where messages go."""
 
     def send(self, topic: str, key: bytes, value: bytes) -> None:
@@ -16,7 +16,7 @@ class Sender(Protocol):
 
 
 @dataclass(slots=True)
-class Tally:
+class SendCounts:
     """What has been sent so far; `behind_ms` is how late the last message was sent."""
 
     messages: int = 0
@@ -26,9 +26,9 @@ class Tally:
 
 def send_in_time(
     messages: Iterable[Sent],
-    readers: Mapping[str, Reader],
-    sender: Sender,
-    tally: Tally,
+    readers: Mapping[str, LineReader],
+    sender: EventSender,
+    tally: SendCounts,
     now_ms: Callable[[], int],
     sleep: Callable[[float], object],
 ) -> None:
@@ -43,7 +43,7 @@ def send_in_time(
             return
         reader = readers[sent.stream]
         message = reader.read(0, sent.value)
-        if isinstance(message, Message):
+        if isinstance(message, LineMessage):
             sender.send(reader.spec.topic, message.key, message.value)
             tally.messages += 1
             tally.broken += not sent.valid

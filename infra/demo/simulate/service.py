@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from infra.demo.simulate.city import City
-from infra.demo.simulate.moment import SATURDAY, Moment, between, curve
+from infra.demo.simulate.moment import SATURDAY, SimulatedMoment, between, curve
 from schemas.reference import Office
 
 STREAM = "service"
@@ -39,7 +39,7 @@ _RIPE_MS = 120_000
 _ON_TIME = 0.94
 
 
-class Service:
+class ServiceSource:
     """Makes service events; remembers the newest cases, so that steps follow each other."""
 
     stream = STREAM
@@ -53,7 +53,7 @@ class Service:
         self._cases: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self._number = 0
 
-    def intensity(self, moment: Moment) -> float:
+    def intensity(self, moment: SimulatedMoment) -> float:
         """How much happens, as a share of a Tuesday's busiest hour."""
         online = curve(_ONLINE, moment.hour)
         if not _is_open(moment):
@@ -63,7 +63,7 @@ class Service:
         fullness = 1 - abs((moment.hour - start) / (end - start) * 2 - 1) ** 2 * 0.6
         return online + fullness * (_MONDAY_RUSH if moment.weekday == 0 else 1.0) * 0.85
 
-    def event(self, rng: Random, moment: Moment) -> dict[str, Any]:
+    def event(self, rng: Random, moment: SimulatedMoment) -> dict[str, Any]:
         """One event at this moment, without its id and time."""
         online = not _is_open(moment) or rng.random() < 0.35
         actions = (_ONLINE_ACTIONS, _ONLINE_WEIGHTS) if online else (_ACTIONS, _ACTION_WEIGHTS)
@@ -78,7 +78,7 @@ class Service:
             event["payment_method"] = rng.choices(_PAYMENTS, _PAYMENT_WEIGHTS)[0]
         return event
 
-    def _new(self, rng: Random, moment: Moment, online: bool) -> dict[str, Any]:
+    def _new(self, rng: Random, moment: SimulatedMoment, online: bool) -> dict[str, Any]:
         office: Office = rng.choice(self._offices)
         procedure = rng.choices(self._procedures, self._popular)[0]
         self._number += 1
@@ -94,7 +94,7 @@ class Service:
             "fee": procedure.fee_vnd,
         }
 
-    def _old(self, rng: Random, moment: Moment, online: bool) -> dict[str, Any]:
+    def _old(self, rng: Random, moment: SimulatedMoment, online: bool) -> dict[str, Any]:
         """A case that is under way: one of this run now and then, else one handed in before the run began."""
         if self._cases and rng.random() < 0.3 and moment.ms - self._cases[0]["submitted_at"] > _RIPE_MS:
             return self._cases.popleft()
@@ -108,7 +108,7 @@ class Service:
         return case | {"submitted_at": submitted_at, "due_at": submitted_at + allowed}
 
 
-def _is_open(moment: Moment) -> bool:
+def _is_open(moment: SimulatedMoment) -> bool:
     if moment.weekday > SATURDAY:
         return False
     return between(moment, *(_SATURDAY_OPEN if moment.weekday == SATURDAY else _OPEN))

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 from infra.demo.simulate.city import City
-from infra.demo.simulate.moment import Moment, between, curve
+from infra.demo.simulate.moment import SimulatedMoment, between, curve
 from schemas.reference import Camera
 
 STREAM = "camera"
@@ -37,7 +37,7 @@ _CROWD_WEIGHTS = (0.300, 0.675, 0.002, 0.0003, 0.0227)
 _MARKET_BUSY, _MARKET_QUIET = 3.0, 0.5
 
 
-def market_day(ward_code: str, moment: Moment) -> bool:
+def market_day(ward_code: str, moment: SimulatedMoment) -> bool:
     """Whether the ward's large market is held on this day."""
     return moment.day % _MARKET_DAYS == sum(ward_code.encode()) % _MARKET_DAYS
 
@@ -56,11 +56,11 @@ class Traffic:
         self._chosen_for: tuple[int, int] | None = None
         self._cumulated: list[float] = []
 
-    def intensity(self, moment: Moment) -> float:
+    def intensity(self, moment: SimulatedMoment) -> float:
         """How much happens, as a share of the busiest hour."""
         return curve(_WEEKEND if moment.weekend else _WORKDAY, moment.hour)
 
-    def event(self, rng: Random, moment: Moment) -> dict[str, Any]:
+    def event(self, rng: Random, moment: SimulatedMoment) -> dict[str, Any]:
         """One event at this moment, without its id and time."""
         camera = self._camera(rng, moment)
         kind = rng.choices(_KINDS, _KIND_WEIGHTS.get(camera.place, _CROWD_WEIGHTS))[0]
@@ -85,7 +85,7 @@ class Traffic:
         event["speed_kmh"] = round(min(160.0, max(2.0, speed)), 1)
         return event
 
-    def _camera(self, rng: Random, moment: Moment) -> Camera:
+    def _camera(self, rng: Random, moment: SimulatedMoment) -> Camera:
         quarter = (moment.day, int(moment.hour * 4))
         if quarter != self._chosen_for:
             self._chosen_for = quarter
@@ -96,7 +96,7 @@ class Traffic:
         return rng.choices(self._cameras, cum_weights=self._cumulated)[0]
 
 
-def _busy(camera: Camera, moment: Moment) -> float:
+def _busy(camera: Camera, moment: SimulatedMoment) -> float:
     if camera.place != "market":
         return 1.0
     if not between(moment, *_MARKET_HOURS):

@@ -28,7 +28,7 @@ FAILURES = 3
 Run = list[NotedMessage]
 
 
-class Log(Protocol):
+class LogSource(Protocol):
     """What reads a part of a log; raises KafkaFailureError."""
 
     def read(self, topic: str, partition: int, begin: int, end: int) -> Iterator[RecordBatch]:
@@ -45,7 +45,7 @@ class Kept:
 
 
 @dataclass(slots=True)
-class Report:
+class FetchReport:
     """Events: fetched, gone from Kafka, and no longer refused; `failed` are parts that could not be read."""
 
     fetched: int = 0
@@ -58,16 +58,18 @@ class Report:
 class Fetcher:
     """Fetches what is noted; `wanted` are the indexes of a message to fetch, of those that are noted."""
 
-    log: Log
+    log: LogSource
     sink: Sink
     specs: Mapping[str, StreamSpec]
     rules: Rules
     kept: Callable[[str, int], Kept | None]
     wanted: Callable[[NotedMessage], frozenset[int]]
 
-    def fetch(self, noted: Iterable[NotedMessage], selection: Selection, limit: int = UNLIMITED) -> Report:
+    def fetch(
+        self, noted: Iterable[NotedMessage], selection: Selection, limit: int = UNLIMITED
+    ) -> FetchReport:
         """Store at most so many letters, of those with the selected field and reason. Raises SinkError."""
-        report, in_a_row = Report(), 0
+        report, in_a_row = FetchReport(), 0
         for run in _runs(noted):
             there = [message for message in run if self._is_kept(message)]
             report.gone += self._events(run) - self._events(there)
@@ -96,7 +98,7 @@ class Fetcher:
         kept = self.kept(place.topic, place.partition)
         return kept is not None and kept.epoch == place.epoch and kept.start <= place.offset < kept.end
 
-    def _portions(self, run: Run, report: Report) -> Iterator[list[DeadLetter]]:
+    def _portions(self, run: Run, report: FetchReport) -> Iterator[list[DeadLetter]]:
         """The letters of a run in the order of the log; counts what is gone, and what is refused no more."""
         left = {message.place.offset: message for message in run}
         topic, partition = run[0].place.topic, run[0].place.partition
@@ -117,7 +119,7 @@ class Fetcher:
         yield self._taken(fold, read, report)
         report.gone += self._events(left.values())
 
-    def _taken(self, fold: PlainFold, read: Run, report: Report) -> list[DeadLetter]:
+    def _taken(self, fold: PlainFold, read: Run, report: FetchReport) -> list[DeadLetter]:
         """What a fold has refused of what is wanted of the messages read."""
         wanted = {message.place.offset: self.wanted(message) for message in read}
         letters, _ = fold.refusals.take()

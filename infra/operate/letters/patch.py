@@ -61,7 +61,7 @@ def parse_patch(settings: Iterable[str], gone: Iterable[str]) -> Patch:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class CorrectedEvent:
     """One line of a file: what to send for the letter at a place; None where nothing is said yet.
 
     Without an epoch it is for the letters of that place in every epoch of the topic.
@@ -73,12 +73,12 @@ class Correction:
     value: bytes | None
 
 
-def read_corrections(lines: Iterable[tuple[int, bytes]]) -> dict[Place, Correction]:
+def read_corrections(lines: Iterable[tuple[int, bytes]]) -> dict[Place, CorrectedEvent]:
     """The corrections of a file by place (there with epoch 0), one JSON object in each line.
 
     Raises CorrectionError that names the line.
     """
-    found: dict[Place, Correction] = {}
+    found: dict[Place, CorrectedEvent] = {}
     for number, line in lines:
         if not line.strip():
             continue
@@ -90,7 +90,7 @@ def read_corrections(lines: Iterable[tuple[int, bytes]]) -> dict[Place, Correcti
     return found
 
 
-def _correction(number: int, line: bytes) -> Correction:
+def _correction(number: int, line: bytes) -> CorrectedEvent:
     try:
         said = orjson.loads(line)
         place = Place(said["topic"], said["partition"], said["offset"], said.get("index", 0))
@@ -104,4 +104,4 @@ def _correction(number: int, line: bytes) -> Correction:
         raise CorrectionError(f"line {number}: topic must be text; partition, offset and index whole numbers")
     if event is not None and not isinstance(event, dict | list):
         raise CorrectionError(f"line {number}: event must be an object, or an array of them")
-    return Correction(number, place, epoch, None if event is None else orjson.dumps(event))
+    return CorrectedEvent(number, place, epoch, None if event is None else orjson.dumps(event))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from infra.kafka.lines import Reader
+from infra.kafka.lines import LineReader
 from infra.kafka.partitioner import partition_of
 from infra.operate.times import clock_text
 from schemas.codec import Bundle, Codec
@@ -54,16 +54,16 @@ class Unsendable:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ReplayRules:
     """What holds for all letters of one replay; `again` sends also what was replayed before."""
 
-    readers: Callable[[str], Reader | None]
+    readers: Callable[[str], LineReader | None]
     partitions: Callable[[str], int]
     again: bool
     now_ms: int
 
 
-def prepare(letter: Letter, value: bytes, note: str, rules: Rules) -> Sendable | Unsendable:
+def prepare(letter: Letter, value: bytes, note: str, rules: ReplayRules) -> Sendable | Unsendable:
     """The message for a letter's value, or why there is none."""
     reader = rules.readers(letter.stream)
     if reader is None or reader.spec.topic != letter.place.topic:
@@ -86,7 +86,7 @@ def prepare(letter: Letter, value: bytes, note: str, rules: Rules) -> Sendable |
     return Unsendable(letter, value, "", reason) if reason else sendable
 
 
-def _may_count_twice(new: Sendable, reader: Reader, rules: Rules) -> str:
+def _may_count_twice(new: Sendable, reader: LineReader, rules: ReplayRules) -> str:
     """Why it might, '' when it can't: only letters that were sent, or may have been, can count twice."""
     letter = new.letter
     if letter.state not in (REPLAYED, REPLAYING):

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from xxhash import xxh3_64_intdigest
 
-from infra.operate.letters.patch import Correction, CorrectionError, Patch
-from infra.operate.letters.prepare import Rules, Sendable, Unsendable, prepare
+from infra.operate.letters.patch import CorrectedEvent, CorrectionError, Patch
+from infra.operate.letters.prepare import ReplayRules, Sendable, Unsendable, prepare
 from sinks.letters import REPLAYED, REPLAYING, STATES, Action, Letter, Letters, Place, Selection
 
 # letters, and bytes of them, that a crash may leave half done
@@ -19,7 +19,7 @@ SHOWN = 10
 Corrected = tuple[Letter, bytes, str]
 
 
-class Sender(Protocol):
+class LetterSender(Protocol):
     """What sends messages, for certain once `flush` returns."""
 
     def send(self, topic: str, key: bytes, value: bytes | None, partition: int | None = None) -> None:
@@ -30,7 +30,7 @@ class Sender(Protocol):
 
 
 @dataclass(slots=True)
-class Report:
+class ReplayReport:
     """What was, or would be, sent and not; the first few of each are kept.
 
     `broken_off` are those of the letters sent that an earlier replay may have sent already.
@@ -63,7 +63,7 @@ def patched(letters: Iterable[Letter], patch: Patch) -> Iterator[Corrected | Uns
 
 
 def from_file(
-    letters: Letters, corrections: Mapping[Place, Correction], source: str
+    letters: Letters, corrections: Mapping[Place, CorrectedEvent], source: str
 ) -> Iterator[Corrected | Unsendable]:
     """Each letter for which the file has an event; an event for which there is no letter is refused."""
     wanted = {place: c for place, c in corrections.items() if c.value is not None}
@@ -80,7 +80,9 @@ def from_file(
         yield Unsendable(nothing, b"", "", f"there is no such dead letter ({source}, line {correction.line})")
 
 
-def outcomes(letters: Iterable[Corrected | Unsendable], rules: Rules) -> Iterator[Sendable | Unsendable]:
+def outcomes(
+    letters: Iterable[Corrected | Unsendable], rules: ReplayRules
+) -> Iterator[Sendable | Unsendable]:
     """What becomes of each letter: letters of one event_id must be the same event, or one would vanish."""
     seen: dict[int, tuple[int, int, Place]] = {}
     for item in letters:
@@ -95,22 +97,25 @@ def outcomes(letters: Iterable[Corrected | Unsendable], rules: Rules) -> Iterato
         yield outcome
 
 
-def rehearse(found: Iterable[Sendable | Unsendable]) -> Report:
+def rehearse(found: Iterable[Sendable | Unsendable]) -> ReplayReport:
     """What a replay would do."""
-    report = Report()
+    report = ReplayReport()
     for outcome in found:
         report.note(outcome)
     return report
 
 
 def replay(
-    found: Iterable[Sendable | Unsendable], letters: Letters, sender: Sender, clock_ms: Callable[[], int]
-) -> Report:
+    found: Iterable[Sendable | Unsendable],
+    letters: Letters,
+    sender: LetterSender,
+    clock_ms: Callable[[], int],
+) -> ReplayReport:
     """Send, portion by portion. Raises what the sender or the store raises; then some may be half done.
 
     Those stay `replaying`, and the next replay says so and sends them again.
     """
-    report, portion, size = Report(), list[Sendable](), 0
+    report, portion, size = ReplayReport(), list[Sendable](), 0
     for outcome in found:
         report.note(outcome)
         if isinstance(outcome, Unsendable):
@@ -124,7 +129,9 @@ def replay(
     return report
 
 
-def _send(portion: list[Sendable], letters: Letters, sender: Sender, clock_ms: Callable[[], int]) -> None:
+def _send(
+    portion: list[Sendable], letters: Letters, sender: LetterSender, clock_ms: Callable[[], int]
+) -> None:
     if not portion:
         return
     # a letter that was sent before must not look older than that

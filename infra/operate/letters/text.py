@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from infra.operate.letters.prepare import Sendable, Unsendable
-from infra.operate.letters.replay import Report
+from infra.operate.letters.replay import ReplayReport
 from infra.operate.times import clock_text, short_text
 from sinks.letters import OPEN, Group, Letter
 
@@ -122,7 +122,7 @@ def correction_lines(found: Iterable[Sendable | Unsendable]) -> Iterator[bytes]:
         yield orjson.dumps(line) + b"\n"
 
 
-def report_lines(report: Report, *, applied: bool) -> tuple[list[str], list[str]]:
+def report_lines(report: ReplayReport, *, applied: bool) -> tuple[list[str], list[str]]:
     """What a replay did or would do: for stdout, and what is wrong for stderr."""
     out = [] if applied else [
         _cut(f"{s.letter.place} {safe(s.value, SHOWN_BYTES)}", WIDTH) for s in report.first_sent
@@ -144,7 +144,7 @@ def report_lines(report: Report, *, applied: bool) -> tuple[list[str], list[str]
     return out, err
 
 
-def report_json(report: Report, *, applied: bool) -> dict[str, Any]:
+def report_json(report: ReplayReport, *, applied: bool) -> dict[str, Any]:
     """For scripts."""
     return {
         "applied": applied,

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.setup.store import is_whole, keep
 from infra.setup.tools import require_npm
 
@@ -28,7 +28,7 @@ LIBRARY = "libchdb.so"
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ClickHouseBinary:
     """What runs ClickHouse: a server's binary, or the engine's library."""
 
     path: Path
@@ -39,10 +39,10 @@ class Engine:
         return self.path.name == LIBRARY
 
 
-def require_engine(cache: Path, progress: Progress) -> Engine:
+def require_engine(cache: Path, progress: SetupProgress) -> ClickHouseBinary:
     """A ClickHouse to run; the engine is fetched when there is none."""
     if server := installed_server():
-        return Engine(server)
+        return ClickHouseBinary(server)
     package, checksum = PACKAGES.get(platform.machine(), (None, ""))
     if package is None or sys.platform != "linux":
         raise SetupError(
@@ -51,7 +51,7 @@ def require_engine(cache: Path, progress: Progress) -> Engine:
         )
     item = cache / f"engine-{VERSION}"
     if is_whole(item):
-        return Engine(item / LIBRARY)
+        return ClickHouseBinary(item / LIBRARY)
 
     def fetch(into: Path) -> None:
         # npm's own cache is left out: this directory is the cache, and the package is large
@@ -73,7 +73,7 @@ def require_engine(cache: Path, progress: Progress) -> Engine:
         progress.run(f"ClickHouse engine {VERSION}: unpacking", unpack, grows=into)
         archive.unlink()
 
-    return Engine(keep(item, fetch) / LIBRARY)
+    return ClickHouseBinary(keep(item, fetch) / LIBRARY)
 
 
 UNPACK = """

@@ -13,7 +13,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.stack.clickhouse.hello import UNEXPECTED_PACKET, Hello, NotHelloError, Refusal, ask, parse_hello
+from infra.stack.clickhouse.hello import (
+    UNEXPECTED_PACKET,
+    Hello,
+    HelloRefusal,
+    NotHelloError,
+    ask,
+    parse_hello,
+)
 from infra.stack.process.ports import HOST
 from infra.stack.process.service import Service
 
@@ -63,7 +70,7 @@ class _Side(asyncio.BufferedProtocol):
         self._view = memoryview(b"")
 
 
-class Engine(_Side):
+class UpstreamSide(_Side):
     """The end towards the engine; outlives its client until the engine is quiet."""
 
     def __init__(self, peer: "Client", quiet_seconds: float) -> None:
@@ -119,7 +126,7 @@ class Client(_Side):
         try:
             hello = parse_hello(self._first)
         except NotHelloError as e:
-            self._refuse(Refusal(UNEXPECTED_PACKET, str(e)))
+            self._refuse(HelloRefusal(UNEXPECTED_PACKET, str(e)))
             return
         if hello is not None:
             self._asked = True
@@ -136,7 +143,7 @@ class Client(_Side):
                 self._refuse(refusal)
                 return
             _, engine = await loop.create_connection(
-                lambda: Engine(self, config.quiet_seconds), HOST, config.upstream
+                lambda: UpstreamSide(self, config.quiet_seconds), HOST, config.upstream
             )
         except OSError:
             self.transport.abort()  # the engine is away; clients try again
@@ -149,7 +156,7 @@ class Client(_Side):
         else:
             self.transport.resume_reading()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: HelloRefusal) -> None:
         if self.transport is not None:
             self.transport.write(refusal.packet())
             self.transport.close()
@@ -159,7 +166,7 @@ class Client(_Side):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if isinstance(self.peer, Engine):
+        if isinstance(self.peer, UpstreamSide):
             self.peer.abandon()
 
 

@@ -29,7 +29,7 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class HelloRefusal:
     """The server's error, as it is sent to clients."""
 
     code: int
@@ -64,7 +64,7 @@ def parse_hello(data: bytes) -> Hello | None:
     return Hello(*texts)
 
 
-async def ask(hello: Hello, http_port: int) -> Refusal | None:
+async def ask(hello: Hello, http_port: int) -> HelloRefusal | None:
     """What ClickHouse objects to in this Hello, None when it is welcome. Raises OSError when it is away."""
     login = base64.b64encode(f"{hello.user or 'default'}:{hello.password}".encode()).decode()
     request = (
@@ -88,7 +88,7 @@ async def ask(hello: Hello, http_port: int) -> Refusal | None:
     code = found.get("x-clickhouse-exception-code", "")
     if not code.isdecimal():
         raise ConnectionError(f"ClickHouse answers {status!r}")
-    return Refusal(int(code), body.decode(errors="replace").strip())
+    return HelloRefusal(int(code), body.decode(errors="replace").strip())
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from infra.stack.clickhouse.fetch import Engine
+from infra.stack.clickhouse.fetch import ClickHouseBinary
 from infra.stack.process.ports import HOST
 from infra.stack.process.service import Service
 
@@ -41,7 +41,7 @@ SERVER_CONFIG = """\
 """
 
 
-def engine_service(home: Path, engine: Engine, native_port: int, http_port: int) -> Service:
+def engine_service(home: Path, engine: ClickHouseBinary, native_port: int, http_port: int) -> Service:
     """ClickHouse on 127.0.0.1, its data in `home`/data/clickhouse; `native_port` is for the guard alone."""
     data, output = home / "data" / "clickhouse", home / "log" / "clickhouse.log"
     config = home / "run" / "clickhouse.xml"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from infra.setup.progress import Progress
+from infra.setup.progress import SetupProgress
 from infra.setup.store import is_whole, keep
 from infra.setup.tools import require_java, require_maven
 
@@ -23,7 +23,7 @@ def broker_jars(cache: Path) -> Path:
     return cache / f"kafka-{kafka_version()}"
 
 
-def require_broker(cache: Path, progress: Progress) -> Path:
+def require_broker(cache: Path, progress: SetupProgress) -> Path:
     """The directory of the jars; fetched when missing. Also sees to a Java that can run them."""
     jars = broker_jars(cache)
     if is_whole(jars):

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.setup.store import is_whole, keep
 from infra.stack.kafka.broker import JVM, broker_service
 from infra.stack.process.ports import PortError, reserve
@@ -14,7 +14,7 @@ from infra.stack.process.service import ROOT, ChildError
 ARCHIVE = "classes.jsa"
 
 
-def class_archive(cache: Path, java: str, jars: Path, progress: Progress) -> Path | None:
+def class_archive(cache: Path, java: str, jars: Path, progress: SetupProgress) -> Path | None:
     """The archive for this Java and these jars, made when missing; None where Java can't make one.
 
     A Java that can't use an archive ignores it, so this never keeps a broker from starting.
@@ -32,7 +32,7 @@ def class_archive(cache: Path, java: str, jars: Path, progress: Progress) -> Pat
     return archive if archive.exists() else None
 
 
-def _make(into: Path, java: str, jars: Path, progress: Progress) -> None:
+def _make(into: Path, java: str, jars: Path, progress: SetupProgress) -> None:
     """Start a broker that is thrown away, and have Java write down what it loaded."""
     ports = [reserve(), reserve()]
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from streams.engine import Engine
+from streams.engine import FoldEngine
 from streams.worker.config import WorkerConfig
 from streams.worker.values import Partition
 
@@ -14,7 +14,7 @@ class Delivery(Protocol):
     config: WorkerConfig
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> FoldEngine:
         """What folds; the topics that it has compiled are wanted as they stand in the log."""
 
     @property

@@ -15,7 +15,7 @@ from aiokafka.structs import TopicPartition
 
 from streams.core.records import MAGIC, framed
 from streams.core.values import PackedBatches
-from streams.engine import PLAIN, Engine
+from streams.engine import PLAIN, FoldEngine
 from streams.worker.client.aborted import Aborted
 from streams.worker.client.decompress import UNPACK_BYTES
 from streams.worker.client.whole import COMPRESSION, CONTROL, TRANSACTIONAL, WholeRecords
@@ -36,7 +36,7 @@ class BatchRecords:
         records: WholeRecords,
         aborted: Iterable[tuple[int, int]] | None,
         offset: int,
-        engine: Engine = PLAIN,
+        engine: FoldEngine = PLAIN,
         unpack_bytes: int = UNPACK_BYTES,
     ) -> None:
         # aiokafka reads it whenever it has taken enough
@@ -87,7 +87,7 @@ def unpack(raw: Any, wanted: int, unpack_bytes: int, *, visible: bool = True) ->
         yield framed(raw.base_offset, raw.next_offset, raw.max_timestamp, 0, b"")
 
 
-def install(engine: Engine, unpack_bytes: int, reach: Callable[[str], None]) -> None:
+def install(engine: FoldEngine, unpack_bytes: int, reach: Callable[[str], None]) -> None:
     """From now on all consumers of aiokafka in this process unpack by batches: it has no setting for it.
 
     What they are told of checksums and transactions is passed over: both are always looked at.

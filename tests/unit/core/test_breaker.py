@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.breaker import Breaker, Limit, Recent
-from streams.core.refusals import Refused
+from streams.core.refusals import RefusalSummary
 from streams.core.values import version_of
 
 LIMIT = Limit(50, 1000)
@@ -15,7 +15,9 @@ Counts = list[tuple[int, int]]
 def trips(batches: Counts, limit: Limit = LIMIT) -> int | None:
     """The number of the batch that trips, counted from 1; None when none does."""
     recent = Recent(limit)
-    return next((n for n, batch in enumerate(batches, 1) if recent.add(batch[0], Refused(batch[1]))), None)
+    return next(
+        (n for n, batch in enumerate(batches, 1) if recent.add(batch[0], RefusalSummary(batch[1]))), None
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_the_window_holds_the_last_events(sizes: Counts) -> None:
     limit, batches = Limit(50, 200), [(max(pair), min(pair)) for pair in sizes]
     recent, total = Recent(limit), 0
     for read, dead in batches:
-        recent.add(read, Refused(dead))
+        recent.add(read, RefusalSummary(dead))
         total += read
         assert min(total, limit.events) <= recent.read <= limit.events + 2 * limit.events // 100 + 40
         assert 0 <= recent.dead <= recent.read
@@ -124,9 +126,9 @@ def test_what_is_skipped_is_of_its_log(epoch: int, offset: int) -> None:
     assert breaker.note_below(0, epoch) == 0
 
 
-def batch(*sources: tuple[str, str], each: int = 1) -> Refused:
+def batch(*sources: tuple[str, str], each: int = 1) -> RefusalSummary:
     """Letters by the key of their message and their own."""
-    refused = Refused(letters=len(sources) * each)
+    refused = RefusalSummary(letters=len(sources) * each)
     for key, own in sources:
         refused.by_key.add(key.encode(), each)
         refused.by_own.add(own.encode(), each)
@@ -168,4 +170,4 @@ def test_one_large_batch_is_judged_like_many_small_ones() -> None:
     everyone.by_key.add(b"gw", 5000)
     everyone.by_own.add(b"gw", 5000)
     assert not Recent(Limit(50, 10_000)).add(5800, everyone)
-    assert Recent(Limit(50, 10_000)).add(5800, Refused(5800))
+    assert Recent(Limit(50, 10_000)).add(5800, RefusalSummary(5800))

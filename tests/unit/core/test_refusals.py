@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.codec import Refusal
 from streams.core.limits import Limits
 from streams.core.message import Message
-from streams.core.refusals import SOURCES, TALLIED, TOLD, Quota, Refusals, Tally, places, source_text
+from streams.core.refusals import SOURCES, TALLIED, TOLD, Quota, Refusals, SourceCounts, places, source_text
 from streams.core.rules import Rules
 from streams.core.values import Progress, Unread
 from streams.registry import load_streams
@@ -184,7 +184,7 @@ def test_memory_is_bounded_whatever_comes() -> None:
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 50)), max_size=400))
 def test_a_tally_is_never_too_high_and_hardly_too_low(counted: list[tuple[int, int]]) -> None:
     """Against a plain count."""
-    tally, plain = Tally(), Counter[bytes]()
+    tally, plain = SourceCounts(), Counter[bytes]()
     for source, count in counted:
         tally.add(b"%d" % source, count)
         plain[b"%d" % source] += count

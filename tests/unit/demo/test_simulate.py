@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from infra.demo.simulate.city import tuyen_quang
-from infra.demo.simulate.generate import STREAMS, Plan, Sent, SimulationError, simulate
+from infra.demo.simulate.generate import STREAMS, LoadPlan, Sent, SimulationError, simulate
 from infra.demo.simulate.mischief import GARBAGE
-from infra.demo.simulate.send import Tally, send_in_time
-from infra.kafka.lines import Reader
+from infra.demo.simulate.send import SendCounts, send_in_time
+from infra.kafka.lines import LineReader
 from schemas.codec import Bundle, Codec
 from streams.registry import load_streams
 
@@ -25,7 +25,7 @@ DISORDER_MS = 3000
 
 def day(**options: float) -> list[Sent]:
     """A Monday at an event every five seconds."""
-    plan = Plan(start_ms=MONDAY, duration_ms=24 * HOUR_MS, rate=0.2, **options)  # type: ignore[arg-type]  # floats
+    plan = LoadPlan(start_ms=MONDAY, duration_ms=24 * HOUR_MS, rate=0.2, **options)  # type: ignore[arg-type]  # floats
     return list(simulate(tuyen_quang(), plan))
 
 
@@ -42,10 +42,10 @@ def monday() -> list[Sent]:
 
 def test_the_same_seed_gives_the_same_day() -> None:
     """To the last byte; another seed or start gives other ids."""
-    plan = Plan(start_ms=MONDAY, seed=7, duplicates=0.1, late=0.1, garbage=0.1)
+    plan = LoadPlan(start_ms=MONDAY, seed=7, duplicates=0.1, late=0.1, garbage=0.1)
     first, again = (list(islice(simulate(tuyen_quang(), plan), 500)) for _ in range(2))
     assert first == again
-    other = next(simulate(tuyen_quang(), Plan(start_ms=MONDAY, seed=8)))
+    other = next(simulate(tuyen_quang(), LoadPlan(start_ms=MONDAY, seed=8)))
     assert other.value != first[0].value
 
 
@@ -73,7 +73,7 @@ def test_messages_come_in_the_order_of_sending() -> None:
 def test_the_rate_is_the_mean() -> None:
     """Whatever the hour at which it begins."""
     for start in (MONDAY + 3 * HOUR_MS, MONDAY + 7 * HOUR_MS):
-        plan = Plan(start_ms=start, duration_ms=60_000, rate=50)
+        plan = LoadPlan(start_ms=start, duration_ms=60_000, rate=50)
         assert sum(1 for _ in simulate(tuyen_quang(), plan)) == pytest.approx(3000, rel=0.1)
 
 
@@ -94,7 +94,7 @@ def test_the_city_has_rush_hours_and_office_hours(monday: list[Sent]) -> None:
 
 def test_offices_are_closed_on_sunday() -> None:
     """Only the online portal is open."""
-    sunday = Plan(start_ms=MONDAY - 16 * HOUR_MS, duration_ms=HOUR_MS, rate=0.5, streams=("service",))
+    sunday = LoadPlan(start_ms=MONDAY - 16 * HOUR_MS, duration_ms=HOUR_MS, rate=0.5, streams=("service",))
     channels = {
         orjson.loads(s.value)["channel"] for s in simulate(tuyen_quang(), sunday) if b"submitted" in s.value
     }
@@ -129,7 +129,7 @@ def test_late_events_come_after_the_disorder_that_is_allowed() -> None:
 
 def valid_event() -> dict[str, object]:
     """A camera event of the simulation."""
-    sent = next(simulate(tuyen_quang(), Plan(start_ms=MONDAY, streams=("camera",))))
+    sent = next(simulate(tuyen_quang(), LoadPlan(start_ms=MONDAY, streams=("camera",))))
     event: dict[str, object] = orjson.loads(sent.value)
     return event
 
@@ -159,7 +159,7 @@ def test_future_garbage_lies_beyond_any_skew() -> None:
 def test_what_can_not_be_simulated_is_refused(options: dict[str, object]) -> None:
     """Before anything is sent."""
     with pytest.raises(SimulationError):
-        Plan(start_ms=MONDAY, **options)  # type: ignore[arg-type]  # wrong on purpose
+        LoadPlan(start_ms=MONDAY, **options)  # type: ignore[arg-type]  # wrong on purpose
 
 
 class Recorder:
@@ -182,12 +182,12 @@ def messages(*at_ms: int) -> Iterator[Sent]:
 
 def test_messages_are_sent_when_their_time_has_come() -> None:
     """Past ones at once, future ones after a sleep; keyed by the stream's key."""
-    clock, recorder, tally = [1000], Recorder(), Tally()
+    clock, recorder, tally = [1000], Recorder(), SendCounts()
 
     def sleep(seconds: float) -> None:
         clock[0] += round(seconds * 1000)
 
-    readers = {"camera": Reader(SPECS["camera"], CODECS["camera"], None)}
+    readers = {"camera": LineReader(SPECS["camera"], CODECS["camera"], None)}
     send_in_time(messages(500, 1000, 4000), readers, recorder, tally, lambda: clock[0], sleep)
     assert recorder.sent == [("camera.events", b"c")] * 3
     assert (clock[0], tally.messages, tally.behind_ms) == (4000, 3, 0)
@@ -195,7 +195,7 @@ def test_messages_are_sent_when_their_time_has_come() -> None:
 
 def test_sending_stops_when_asked_to() -> None:
     """A sleep that is interrupted ends it, without the message that was waited for."""
-    recorder, tally = Recorder(), Tally()
-    readers = {"camera": Reader(SPECS["camera"], CODECS["camera"], None)}
+    recorder, tally = Recorder(), SendCounts()
+    readers = {"camera": LineReader(SPECS["camera"], CODECS["camera"], None)}
     send_in_time(messages(0, 99), readers, recorder, tally, lambda: 0, lambda _: True)
     assert tally.messages == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.kafka.lines import MAX_MESSAGE_BYTES, Message, Problem, Reader, lines
+from infra.kafka.lines import MAX_MESSAGE_BYTES, LineMessage, LineReader, Problem, lines
 from schemas.codec import Codec
 from streams.registry import load_streams
 
@@ -25,14 +25,14 @@ VALID: dict[str, Any] = {
 }
 
 
-def checking() -> Reader:
+def checking() -> LineReader:
     """A reader that lets only valid events pass."""
-    return Reader(CAMERA, Codec(CAMERA.event), NOW_MS + SKEW_MS)
+    return LineReader(CAMERA, Codec(CAMERA.event), NOW_MS + SKEW_MS)
 
 
-def raw() -> Reader:
+def raw() -> LineReader:
     """A reader that lets all pass."""
-    return Reader(CAMERA, Codec(CAMERA.event), None)
+    return LineReader(CAMERA, Codec(CAMERA.event), None)
 
 
 def encoded(*events: dict[str, Any]) -> bytes:
@@ -62,13 +62,13 @@ def test_a_line_may_span_many_reads() -> None:
 def test_an_event_is_keyed_by_its_stream() -> None:
     """The key is the camera's id, the value the line's own bytes."""
     line = encoded(VALID)
-    assert checking().read(1, line) == Message(b"cam-02203-009", line, 1)
+    assert checking().read(1, line) == LineMessage(b"cam-02203-009", line, 1)
 
 
 def test_a_bundle_is_keyed_by_its_first_event() -> None:
     """An array travels as one message."""
     line = encoded(VALID | {"camera_id": "first"}, VALID | {"event_id": "e2", "camera_id": "second"})
-    assert checking().read(1, line) == Message(b"first", line, 2)
+    assert checking().read(1, line) == LineMessage(b"first", line, 2)
 
 
 @pytest.mark.parametrize("blank", [b"", b"  ", b"\r", b"\t"])
@@ -111,7 +111,7 @@ def test_a_bundle_is_refused_as_a_whole() -> None:
 
 def test_an_event_at_the_edge_of_the_skew_is_sent() -> None:
     """The allowance itself is allowed."""
-    assert isinstance(checking().read(1, encoded(VALID | {"occurred_at": NOW_MS + SKEW_MS})), Message)
+    assert isinstance(checking().read(1, encoded(VALID | {"occurred_at": NOW_MS + SKEW_MS})), LineMessage)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_event_at_the_edge_of_the_skew_is_sent() -> None:
 )
 def test_raw_lines_are_keyed_where_a_key_can_be_read(line: bytes, key: bytes) -> None:
     """An event that is sent again raw must meet the partition of the first time."""
-    assert raw().read(1, line) == Message(key, line, 0)
+    assert raw().read(1, line) == LineMessage(key, line, 0)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_raw_lines_are_keyed_where_a_key_can_be_read(line: bytes, key: bytes) ->
 def test_raw_lines_without_a_key_are_keyed_by_their_bytes(line: bytes) -> None:
     """The same bytes always have the same key; others have, in all likelihood, another."""
     first, again, other = raw().read(1, line), raw().read(9, line), raw().read(1, line + b" x")
-    assert isinstance(first, Message)
-    assert isinstance(other, Message)
+    assert isinstance(first, LineMessage)
+    assert isinstance(other, LineMessage)
     assert first == again
     assert first.key != other.key
     assert first.value == line

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from infra.cli.rebuild import _line, _told
-from infra.operate.rebuild import Log, Part, parts
+from infra.operate.rebuild import PartitionLog, RebuildPart, parts
 from streams.catalog.camera import SPEC
 from streams.core.rebuild import Span
 from streams.core.rules import Rules
@@ -24,12 +24,12 @@ AT = Progress(
 )  # fmt: skip
 
 
-def log(start: int, end: int, since: int | None, news: int | None = None) -> Log:
+def log(start: int, end: int, since: int | None, news: int | None = None) -> PartitionLog:
     """What Kafka holds."""
-    return Log(LogBounds(start, end, news), since)
+    return PartitionLog(LogBounds(start, end, news), since)
 
 
-def chosen(at: Progress, kafka: Log, *, accept_gap: bool = False) -> list[Part]:
+def chosen(at: Progress, kafka: PartitionLog, *, accept_gap: bool = False) -> list[RebuildPart]:
     """The parts of one partition."""
     return parts({at.partition: at}, {at.partition: kafka}, SPAN, RULES, accept_gap=accept_gap)
 
@@ -45,24 +45,24 @@ def chosen(at: Progress, kafka: Log, *, accept_gap: bool = False) -> list[Part]:
         (log(90, 500, None), 500),
     ],
 )
-def test_the_log_is_read_from_where_it_can_matter(kafka: Log, begin: int) -> None:
+def test_the_log_is_read_from_where_it_can_matter(kafka: PartitionLog, begin: int) -> None:
     """Up to where the stored progress is."""
-    assert chosen(AT, kafka) == [Part(AT, begin)]
+    assert chosen(AT, kafka) == [RebuildPart(AT, begin)]
     assert chosen(AT, kafka)[0].offsets == 500 - begin
 
 
 @pytest.mark.parametrize("kafka", [log(90, 500, 90), log(500, 500, None)])
-def test_a_log_that_was_cut_is_refused_unless_accepted(kafka: Log) -> None:
+def test_a_log_that_was_cut_is_refused_unless_accepted(kafka: PartitionLog) -> None:
     """Its first messages may matter, so those that are gone may have mattered too; or nothing is left."""
     with pytest.raises(
         CannotRebuild, match=rf"\[2\]: Kafka's log starts at offset {kafka.bounds.start}, .*--accept"
     ):
         chosen(AT, kafka)
-    assert chosen(AT, kafka, accept_gap=True) == [Part(AT, kafka.bounds.start)]
+    assert chosen(AT, kafka, accept_gap=True) == [RebuildPart(AT, kafka.bounds.start)]
 
 
 @pytest.mark.parametrize("kafka", [log(0, 400, 0), log(0, 900, 0, news=0)])
-def test_another_log_is_always_refused(kafka: Log) -> None:
+def test_another_log_is_always_refused(kafka: PartitionLog) -> None:
     """It ends before what was folded, or holds only what was appended later: the topic was recreated."""
     for accept_gap in (False, True):
         with pytest.raises(CannotRebuild, match="folded up to offset 500, but Kafka's log is another one"):

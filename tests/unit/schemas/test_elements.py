@@ -6,7 +6,7 @@ from io import BytesIO
 import orjson
 import pytest
 
-from infra.kafka.lines import Reader, lines
+from infra.kafka.lines import LineReader, lines
 from schemas.camera import CameraEvent
 from schemas.codec import MOST_EVENTS, Bundle, Codec
 from schemas.elements import has_more_than
@@ -85,7 +85,7 @@ def test_what_is_broken_keeps_its_reason(value: bytes, why: str) -> None:
 
 def test_produce_says_that_a_line_holds_too_many() -> None:
     """The line, and what to do."""
-    reader = Reader(SPEC, Codec(SPEC.event), T0_MS + 60_000)
+    reader = LineReader(SPEC, Codec(SPEC.event), T0_MS + 60_000)
     line = message(*(camera_event(f"e{n}", 0) for n in range(MOST_EVENTS + 1)))
     ((number, value),) = lines(BytesIO(line))
     problems = reader.read(number, value)

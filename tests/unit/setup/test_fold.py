@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.setup import fold
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from streams.native.build import BuildError, NoCompilerError
 
 
@@ -21,7 +21,7 @@ def test_a_compiler_is_installed_when_there_is_none(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(fold, "build", build)
     monkeypatch.setattr(fold, "install_compiler", lambda _: tools.append("gcc"))
-    assert fold.require_fold(tmp_path, Progress(io.StringIO())) == tmp_path / "fold.so"
+    assert fold.require_fold(tmp_path, SetupProgress(io.StringIO())) == tmp_path / "fold.so"
     assert tools == ["gcc"]
 
 
@@ -34,7 +34,7 @@ def test_set_up_goes_on_without_it(error: Exception, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(fold, "build", build)
     said = io.StringIO()
-    assert fold.require_fold(tmp_path, Progress(said)) is None
+    assert fold.require_fold(tmp_path, SetupProgress(said)) is None
     assert said.getvalue() == f"Workers will fold in Python, at several times the CPU: {error}\n"
 
 
@@ -44,4 +44,4 @@ def test_what_the_wheel_brought_is_not_built_again(tmp_path: Path, monkeypatch: 
     packed.touch()
     monkeypatch.setattr("streams.native.build.PACKED", packed)
     monkeypatch.delattr(fold, "build")
-    assert fold.require_fold(tmp_path / "made", Progress(io.StringIO())) == packed
+    assert fold.require_fold(tmp_path / "made", SetupProgress(io.StringIO())) == packed

@@ -12,7 +12,7 @@ import pytest
 
 from infra.setup import tools
 from infra.setup.environment import environment_directory
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.setup.store import cache_directory, is_whole, keep
 from tests.support.scripts import script
 
@@ -91,16 +91,16 @@ def test_a_failed_step_shows_the_command_and_its_last_lines() -> None:
     out = io.StringIO()
     code = "import sys; print('\\n'.join(f'line {n}' for n in range(100))); sys.exit(7)"
     with pytest.raises(SetupError, match=r"(?s)Something: `.*failed \(7\)\nline 85\n.*line 99$"):
-        Progress(out).run("Something", [sys.executable, "-c", code])
+        SetupProgress(out).run("Something", [sys.executable, "-c", code])
     with pytest.raises(SetupError, match="can't be started"):
-        Progress(out).run("Something", ["/nowhere/at-all"])
+        SetupProgress(out).run("Something", ["/nowhere/at-all"])
 
 
 def test_progress_without_a_terminal_is_plain(tmp_path: Path) -> None:
     """No escape codes in a log file; the size of what grew is said."""
     out = io.StringIO()
     (tmp_path / "file").write_bytes(b"x" * 3_000_000)
-    Progress(out).run("Something", [sys.executable, "-c", "pass"], grows=tmp_path)
+    SetupProgress(out).run("Something", [sys.executable, "-c", "pass"], grows=tmp_path)
     shown = out.getvalue()
     assert "\x1b" not in shown
     assert shown.splitlines()[0] == "  Something …"
@@ -146,7 +146,7 @@ def test_a_missing_tool_is_named_with_the_command_to_type(
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     monkeypatch.setattr(tools.shutil, "which", _only_in(tmp_path))
     with pytest.raises(SetupError, match=expected):
-        tools.require_maven(Progress(io.StringIO()))
+        tools.require_maven(SetupProgress(io.StringIO()))
 
 
 def _only_in(directory: Path) -> Callable[[str], str | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.setup.progress import Progress, SetupError
+from infra.setup.progress import SetupError, SetupProgress
 from infra.stack.clickhouse import fetch as engine
 from infra.stack.kafka.fetch import kafka_version
 from tests.support.scripts import script
@@ -36,7 +36,7 @@ def test_an_engine_for_no_such_machine_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setattr(engine, "installed_server", lambda: None)
     monkeypatch.setattr(engine.platform, "machine", lambda: "riscv64")
     with pytest.raises(SetupError, match=r"install ClickHouse 25\.3 or newer"):
-        engine.require_engine(Path("/nowhere"), Progress(io.StringIO()))
+        engine.require_engine(Path("/nowhere"), SetupProgress(io.StringIO()))
 
 
 def test_the_pom_names_a_version() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.stack.clickhouse.hello import Hello, NotHelloError, Refusal, parse_hello
+from infra.stack.clickhouse.hello import Hello, HelloRefusal, NotHelloError, parse_hello
 
 
 def varint(value: int) -> bytes:
@@ -65,4 +65,4 @@ def test_a_refusal_is_an_exception_packet() -> None:
     """Type 2, code, name, message, no stack, nothing nested."""
     message = "Đ" * 100  # two bytes each, so the length takes two bytes
     expected = b"\x02" + (81).to_bytes(4, "little") + text("DB::Exception") + text(message) + b"\x00\x00"
-    assert Refusal(81, message).packet() == expected
+    assert HelloRefusal(81, message).packet() == expected

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from infra.view.render import HEIGHT, WIDTH, line, render
-from infra.view.snapshot import Category, Junction, Office, Snapshot, StreamState, clock, dong, short
+from infra.view.snapshot import Category, Junction, OfficeFigures, Snapshot, StreamState, clock, dong, short
 
 NOW_MS = 1_764_000_000_000  # 2025-11-24 23:00:00 in Vietnam
 HUGE = 10**15
@@ -42,7 +42,7 @@ FULL = Snapshot(
         stream("service"),
     ),
     tuple(Junction(f"Ngã tư Chiến Thắng Sông Lô – Quang Trung số {n}", 4321, 33.4) for n in range(5)),
-    tuple(Office(f"Bộ phận Một cửa UBND phường Hưng Thành {n}", 12, 9, 1) for n in range(5)),
+    tuple(OfficeFigures(f"Bộ phận Một cửa UBND phường Hưng Thành {n}", 12, 9, 1) for n in range(5)),
     tuple(Category(c, 120, 3, 1_234_567_000 // (n + 1)) for n, c in enumerate(CATEGORIES)),
 )
 EXTREME = Snapshot(
@@ -54,7 +54,7 @@ EXTREME = Snapshot(
         for n in range(4)
     ),
     tuple(Junction("Ủy ban nhân dân 人民 " * 9, HUGE, 999.9) for _ in range(5)),
-    tuple(Office("Ỷ La " * 30, HUGE, HUGE, HUGE) for _ in range(5)),
+    tuple(OfficeFigures("Ỷ La " * 30, HUGE, HUGE, HUGE) for _ in range(5)),
     tuple(Category("x" * 64, HUGE, HUGE, HUGE * 100) for _ in range(7)),
     trouble="Kafka does not answer " * 20,
 )  # fmt: skip

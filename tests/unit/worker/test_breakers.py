@@ -3,7 +3,7 @@
 import pytest
 
 from streams.core.breaker import Breaker, Limit
-from streams.core.refusals import Refused
+from streams.core.refusals import RefusalSummary
 from streams.registry import load_streams
 from streams.worker.breakers import Breakers
 
@@ -20,10 +20,10 @@ def breakers() -> Breakers:
 
 def test_a_stream_that_refuses_too_much_is_paused_alone(breakers: Breakers) -> None:
     """It is told once, with the numbers, and is to be written."""
-    assert not breakers.count(CAMERA, 50, Refused(50), NOW_MS)
-    assert breakers.count(CAMERA, 1, Refused(1), NOW_MS)
-    assert not breakers.count(CAMERA, 9, Refused(9), NOW_MS)
-    assert not breakers.count(QR, 51, Refused(0), NOW_MS)
+    assert not breakers.count(CAMERA, 50, RefusalSummary(50), NOW_MS)
+    assert breakers.count(CAMERA, 1, RefusalSummary(1), NOW_MS)
+    assert not breakers.count(CAMERA, 9, RefusalSummary(9), NOW_MS)
+    assert not breakers.count(QR, 51, RefusalSummary(0), NOW_MS)
     assert breakers.paused == {CAMERA}
     assert breakers.paused_streams == ["camera"]
     reason = "51 of the last 51 events read were refused, of many sources, the limit is 50 % of 100"
@@ -43,27 +43,27 @@ def test_the_pause_of_another_worker_is_obeyed(breakers: Breakers) -> None:
 
 def test_a_resume_starts_the_counts_anew(breakers: Breakers) -> None:
     """50 more may be dead before it pauses again; then it is the third change."""
-    breakers.count(CAMERA, 51, Refused(51), NOW_MS)
+    breakers.count(CAMERA, 51, RefusalSummary(51), NOW_MS)
     resumed = breakers.of(CAMERA).resume(NOW_MS + 1, "by hand")
     assert breakers.learn({"camera": resumed}).resumed == {CAMERA: resumed}
     assert breakers.paused == frozenset()
-    assert not breakers.count(CAMERA, 50, Refused(50), NOW_MS)
-    assert breakers.count(CAMERA, 1, Refused(1), NOW_MS)
+    assert not breakers.count(CAMERA, 50, RefusalSummary(50), NOW_MS)
+    assert breakers.count(CAMERA, 1, RefusalSummary(1), NOW_MS)
     assert breakers.of(CAMERA).changes == 3
 
 
 def test_a_pause_and_resume_between_two_looks_start_the_counts_anew(breakers: Breakers) -> None:
     """This worker never paused, but its last events are of before the resume."""
-    breakers.count(CAMERA, 50, Refused(50), NOW_MS)
+    breakers.count(CAMERA, 50, RefusalSummary(50), NOW_MS)
     resumed = Breaker("camera").pause(NOW_MS, "elsewhere").resume(NOW_MS, "by hand")
     heard = breakers.learn({"camera": resumed})
     assert (heard.paused, heard.resumed) == ({}, {})
-    assert not breakers.count(CAMERA, 50, Refused(50), NOW_MS)
+    assert not breakers.count(CAMERA, 50, RefusalSummary(50), NOW_MS)
 
 
 def test_a_pause_that_others_have_resumed_before_it_was_written_is_gone(breakers: Breakers) -> None:
     """Two workers trip, and the operator has resumed after the first."""
-    breakers.count(CAMERA, 51, Refused(51), NOW_MS)
+    breakers.count(CAMERA, 51, RefusalSummary(51), NOW_MS)
     resumed = Breaker("camera").pause(NOW_MS, "elsewhere").resume(NOW_MS, "by hand")
     assert set(breakers.learn({"camera": resumed}).resumed) == {CAMERA}
     assert breakers.unwritten == {}

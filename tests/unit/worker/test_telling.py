@@ -3,13 +3,13 @@
 from schemas.codec import Refusal
 from streams.core.limits import Limits
 from streams.core.message import Message
-from streams.core.refusals import TOLD, Refusals, Refused
+from streams.core.refusals import TOLD, Refusals, RefusalSummary
 from streams.worker.telling import Telling
 
 P2 = ("camera.events", 2)
 
 
-def refused(*reasons: str, letters: int = 1000, key: bytes = b"gw-1", field: str = "kind") -> Refused:
+def refused(*reasons: str, letters: int = 1000, key: bytes = b"gw-1", field: str = "kind") -> RefusalSummary:
     """What one batch has refused, from offset 7 on."""
     refusals = Refusals("camera_id", Limits(source_letters=letters))
     for offset, reason in enumerate(reasons, 7):

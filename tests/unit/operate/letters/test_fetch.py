@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from infra.kafka.access import KafkaFailureError
-from infra.operate.letters.fetch import GAP, Fetcher, Kept, Report
+from infra.operate.letters.fetch import GAP, Fetcher, FetchReport, Kept
 from sinks.letter_memory import MemoryLetters
 from sinks.letters import NotedMessage, Selection
 from sinks.memory import MemorySink
@@ -77,7 +77,7 @@ def fetcher(sink: MemorySink, log: Log, kept: Kept | None = None) -> Fetcher:
 
 def fetch(
     sink: MemorySink, log: Log | None = None, *, kept: Kept | None = None, limit: int = 1 << 62, **by: str
-) -> Report:
+) -> FetchReport:
     """What one fetch does."""
     selection, log = Selection(**by), log or Log(LOG)  # type: ignore[arg-type] # texts
     return fetcher(sink, log, kept).fetch(MemoryLetters(sink).noted(selection), selection, limit)
@@ -87,23 +87,23 @@ def test_what_is_fetched_is_what_would_have_been_written() -> None:
     """Reason, field and bytes, at the same places; the second time there is nothing to do."""
     sink, wanted = folded(RULES), folded(Rules()).dead_letters(SPEC.topic, PARTITION)
     assert len(sink.dead_letters(SPEC.topic, PARTITION)) == 2
-    assert fetch(sink) == Report(fetched=len(wanted) - 2)
+    assert fetch(sink) == FetchReport(fetched=len(wanted) - 2)
     assert sink.dead_letters(SPEC.topic, PARTITION) == wanted
     assert len(wanted) == 32
     assert MemoryLetters(sink).count_noted(Selection()) == 0
-    assert fetch(sink) == Report()
+    assert fetch(sink) == FetchReport()
 
 
 def test_in_portions_and_only_those_that_are_wanted() -> None:
     """So many, in the order of the log; or those with a reason."""
     sink = folded(RULES)
-    assert fetch(sink, limit=3) == Report(fetched=3)
+    assert fetch(sink, limit=3) == FetchReport(fetched=3)
     assert [(d.offset, d.index) for d in sink.dead_letters(SPEC.topic, PARTITION)] == [
         (0, 0), (1, 0), (1, 1), (1, 2), (1, 3),
     ]  # fmt: skip
-    assert fetch(sink, field="occurred_at", reason="AHEAD of") == Report(fetched=2)
-    assert fetch(sink, stream="qr") == Report()
-    assert fetch(sink) == Report(fetched=25)
+    assert fetch(sink, field="occurred_at", reason="AHEAD of") == FetchReport(fetched=2)
+    assert fetch(sink, stream="qr") == FetchReport()
+    assert fetch(sink) == FetchReport(fetched=25)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_in_portions_and_only_those_that_are_wanted() -> None:
 def test_what_kafka_has_no_more_is_counted_and_stays_noted(log: Log, kept: Kept | None, gone: int) -> None:
     """Nothing that stands there now is taken for it."""
     sink = folded(RULES)
-    assert fetch(sink, log, kept=kept) == Report(fetched=30 - gone, gone=gone)
+    assert fetch(sink, log, kept=kept) == FetchReport(fetched=30 - gone, gone=gone)
     assert MemoryLetters(sink).count_noted(Selection()) == gone
 
 
@@ -127,7 +127,7 @@ def test_what_is_not_refused_any_more_is_said() -> None:
     """A definition takes by now what it refused."""
     sink, better = folded(RULES), [*LOG]
     better[10] = message(camera_event("good", 3))
-    assert fetch(sink, Log(better)) == Report(fetched=29, accepted=1)
+    assert fetch(sink, Log(better)) == FetchReport(fetched=29, accepted=1)
 
 
 def noted(offset: int) -> NotedMessage:
@@ -140,7 +140,7 @@ def test_what_stands_far_apart_is_not_read_in_one_go() -> None:
     """Of a long log only what is near."""
     log = Log([b"{"] * (5 * GAP))
     far = [noted(offset) for offset in (0, 1, 3 * GAP, 3 * GAP + 5)]
-    assert fetcher(MemorySink(), log).fetch(far, Selection()) == Report(fetched=4)
+    assert fetcher(MemorySink(), log).fetch(far, Selection()) == FetchReport(fetched=4)
     assert log.read_offsets == 2 + 6
 
 
@@ -149,7 +149,7 @@ def test_a_part_that_can_not_be_read_is_left_and_kafka_is_not_asked_for_ever() -
     log = Log([b"{"] * (12 * GAP), broken={2 * GAP})
     apart = [noted(n * 2 * GAP) for n in range(3)]
     report = fetcher(MemorySink(), log).fetch(apart, Selection())
-    assert report == Report(fetched=2, failed=[f"offset {2 * GAP} can't be read"])
+    assert report == FetchReport(fetched=2, failed=[f"offset {2 * GAP} can't be read"])
     log.broken = {*range(len(log.values))}
     assert (
         len(fetcher(MemorySink(), log).fetch([noted(n * 2 * GAP) for n in range(6)], Selection()).failed) == 3

@@ -6,11 +6,11 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from infra.kafka.lines import Reader
+from infra.kafka.lines import LineReader
 from infra.kafka.partitioner import partition_of
 from infra.operate.letters.discard import discard
 from infra.operate.letters.patch import Patch, read_corrections
-from infra.operate.letters.prepare import DAY_MS, Rules, Sendable, Unsendable, prepare
+from infra.operate.letters.prepare import DAY_MS, ReplayRules, Sendable, Unsendable, prepare
 from infra.operate.letters.replay import PORTION, from_file, outcomes, patched, rehearse, replay
 from schemas.codec import Codec
 from sinks.letter_memory import MemoryLetters
@@ -24,13 +24,13 @@ from tests.support.events import T0_MS, camera_event
 SPEC = load_streams()["camera"]
 NOW_MS = T0_MS + 3_600_000
 PARTITIONS = 12
-READER = Reader(SPEC, Codec(SPEC.event), NOW_MS + 300_000)
+READER = LineReader(SPEC, Codec(SPEC.event), NOW_MS + 300_000)
 
 
-def rules(*, again: bool = False, dedupe: bool = True, now_ms: int = NOW_MS) -> Rules:
+def rules(*, again: bool = False, dedupe: bool = True, now_ms: int = NOW_MS) -> ReplayRules:
     """Of the camera stream alone."""
     reader = replace(READER, spec=replace(SPEC, dedupe=dedupe))
-    return Rules(lambda name: reader if name == "camera" else None, lambda _: PARTITIONS, again, now_ms)
+    return ReplayRules(lambda name: reader if name == "camera" else None, lambda _: PARTITIONS, again, now_ms)
 
 
 def raw(event_id: str = "e1", **fields: object) -> bytes:

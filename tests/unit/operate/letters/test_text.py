@@ -7,7 +7,7 @@ import pytest
 
 from infra.operate.letters.patch import read_corrections
 from infra.operate.letters.prepare import Sendable, Unsendable
-from infra.operate.letters.replay import Report
+from infra.operate.letters.replay import ReplayReport
 from infra.operate.letters.text import (
     as_json,
     correction_lines,
@@ -81,7 +81,7 @@ def test_a_file_to_correct_is_read_back() -> None:
 
 def test_a_report_says_what_was_done_or_would_be() -> None:
     """The refused go to stderr; ten of each are shown."""
-    report = Report()
+    report = ReplayReport()
     for n in range(12):
         report.note(Sendable(replace(LETTER, place=replace(PLACE, index=n)), b"k", EVIL * 9, 3, "", ()))
     report.note(Unsendable(LETTER, b"", "kind", "wrong"))

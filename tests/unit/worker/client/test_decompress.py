@@ -10,7 +10,7 @@ import pytest
 from streams.core.limits import Limits
 from streams.core.rules import Rules
 from streams.core.values import CompressedBatch, DeadLetter, Progress
-from streams.engine import PLAIN, Engine
+from streams.engine import PLAIN, FoldEngine
 from streams.registry import load_streams
 from streams.worker.client.decompress import Damaged, decompress, opened
 from streams.worker.partitions import Partitions
@@ -34,7 +34,7 @@ def compressed(data: bytes, codec: int) -> CompressedBatch:
 
 def partitions(name: str, unpack_bytes: int, limits: Limits) -> Partitions:
     """One partition of cameras from its beginning on."""
-    native = Engine(library(), frozenset({SPEC.topic})) if name == "native" else PLAIN
+    native = FoldEngine(library(), frozenset({SPEC.topic})) if name == "native" else PLAIN
     made = Partitions([SPEC], Rules(limits=limits), native, unpack_bytes)
     made.add(Progress(SPEC.name, *PLACE))
     return made

@@ -10,7 +10,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from streams.core.values import PackedBatches
-from streams.engine import Engine
+from streams.engine import FoldEngine
 from streams.worker.client import whole as whole_records
 from streams.worker.client.unpack import BatchRecords
 from streams.worker.client.whole import WholeRecords
@@ -23,7 +23,7 @@ TP = TopicPartition("camera.events", 3)
 
 def whole(data: bytes, start: int = 0, aborted: list[tuple[int, int]] | None = None) -> BatchRecords:
     """The records of one fetch at `start`, as they stand in the log."""
-    return BatchRecords(TP, WholeRecords(data), aborted, start, Engine(library(), frozenset({TP.topic})))
+    return BatchRecords(TP, WholeRecords(data), aborted, start, FoldEngine(library(), frozenset({TP.topic})))
 
 
 @pytest.mark.parametrize("compression", [0, 1, 2, 3, 4], ids=["none", "gzip", "snappy", "lz4", "zstd"])
