@@ -61,7 +61,7 @@ def command(settings: Settings, status_path: Path | None, accept_gap: bool) -> i
         breaker_percent=settings.breaker_percent,
         breaker_events=settings.breaker_events,
         stall_ms=settings.stall_seconds * 1000,
-        doubt_ms=settings.doubt_seconds * 1000,
+        recheck_ms=settings.recheck_seconds * 1000,
         status_path=status_path,
         log_level=settings.log_level,
         failpoints=settings.failpoints,

@@ -66,7 +66,7 @@ class Settings:
     breaker_percent: Annotated[int, "Share of refused events that pauses a stream, 0 (never) to 99 %"] = 50
     breaker_events: Annotated[int, "… of so many last events, 1 to 10000000"] = 10_000
     stall_seconds: Annotated[int, "How long a worker may stand still before it ends itself, 0: for ever"] = 60
-    doubt_seconds: Annotated[int, "How long a log or a store that seems set back is looked at again"] = 10
+    recheck_seconds: Annotated[int, "How long a log or a store that seems set back is looked at again"] = 10
     workers: Annotated[int, "Worker processes of the local stack, 1 to 64"] = 1
     broker_port: Annotated[int, "Preferred port of the local Kafka; another when taken"] = 9092
     clickhouse_port: Annotated[int, "Preferred native port of the local ClickHouse"] = 9000
@@ -129,7 +129,7 @@ _RANGES = {
     "breaker_percent": (0, 99),
     "breaker_events": (1, 10_000_000),
     "stall_seconds": (0, 86_400),
-    "doubt_seconds": (1, 600),
+    "recheck_seconds": (1, 600),
     "workers": (1, 64),
     "broker_port": (1, 65_535),
     "clickhouse_port": (1, 65_535),

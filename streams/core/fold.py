@@ -35,7 +35,7 @@ class Fold(Protocol):
 
     @property
     def progress(self) -> Progress:
-        """Where it stands. `late` counts late duplicates too, until `settle` tells them apart."""
+        """Where it stands. `late` counts late duplicates too, until a flush tells them apart."""
 
     @property
     def folded(self) -> int:

@@ -209,7 +209,7 @@ class PaneIds:
 class Changes:
     """All that one partition has to flush, captured together with its position.
 
-    Before `settle` the late events may still hold duplicates, and `progress` does not count them;
+    The late events may hold duplicates, and `progress` does not count them, until a flush looks them up;
     after it they are new events only, and `progress` counts them all.
     """
 

@@ -24,7 +24,7 @@ from streams.worker.lifecycle import live
 from streams.worker.process.allocator import keep_memory
 from streams.worker.process.deadline import Deadline
 from streams.worker.process.logs import set_up_logging
-from streams.worker.recover.recovery import take_on
+from streams.worker.recover.recovery import recover_assigned
 from streams.worker.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -45,11 +45,11 @@ def run_worker(config: WorkerConfig, specs: Sequence[StreamSpec], sink: Sink) ->
     # should compiled code crash, its log has the stacks
     faulthandler.enable()
     keep_memory()
-    reach = failpoints(config.failpoints)
+    failpoint = failpoints(config.failpoints)
     deadline = Deadline(config.stop_ms / 1000)
 
     async def run() -> int:
-        runtime = Runtime(config, specs, sink, reach)
+        runtime = Runtime(config, specs, sink, failpoint)
         return await live(runtime, lambda: build_app(runtime, specs), deadline)
 
     try:
@@ -150,11 +150,11 @@ def _connect(app: SongloApp, runtime: Runtime) -> None:
     async def on_revoked(*_: object, **__: object) -> None:
         # nothing to do: what these partitions still have to flush may be written by whoever does
         runtime.rebalance_since = time.monotonic()
-        runtime.reach("rebalance.revoked")
+        runtime.failpoint("rebalance.revoked")
 
     async def on_complete(*_: object, **__: object) -> None:
         generation = app.consumer_generation_id
-        await take_on(runtime, app.consumer, lambda: app.consumer_generation_id != generation)
+        await recover_assigned(runtime, app.consumer, lambda: app.consumer_generation_id != generation)
 
     app.on_partitions_revoked.connect(on_revoked)
     app.on_rebalance_complete.connect(on_complete)

@@ -22,7 +22,7 @@ class WorkerConfig:
     `fold` chooses the engine (see `streams.engine`), whose compiled code set-up keeps in `library_folder`.
     A stream of which more than `breaker_percent` of the last `breaker_events` events were refused is paused
     (0: never). `stall_ms` is how long a worker may stand still while it has something to read (0: ever),
-    `doubt_ms` how long it looks again at a log or a store that seems set back before it stops.
+    `recheck_ms` how long it looks again at a log or a store that seems set back before it stops.
     `failpoints` is for tests (see `streams.worker.failpoints`).
     """
 
@@ -53,7 +53,7 @@ class WorkerConfig:
     breaker_percent: int = 50
     breaker_events: int = 10_000
     stall_ms: int = 60_000
-    doubt_ms: int = 10_000
+    recheck_ms: int = 10_000
     status_path: Path | None = None
     log_level: str = "INFO"
     failpoints: str = ""

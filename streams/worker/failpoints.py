@@ -38,7 +38,7 @@ DELIVERY_FAILPOINTS = (
 ALL_FAILPOINTS = FLUSH_FAILPOINTS + DELIVERY_FAILPOINTS
 ACTIONS = ("kill", "stop", "raise", "hang", "seize")
 
-Reach = Callable[[str], None]
+Failpoint = Callable[[str], None]
 
 
 class FailpointReached(Exception):
@@ -49,7 +49,7 @@ def pass_by(name: str) -> None:
     """What a failpoint does when none is set."""
 
 
-def failpoints(setting: str, act: Callable[[str, str], None] | None = None) -> Reach:
+def failpoints(setting: str, act: Callable[[str, str], None] | None = None) -> Failpoint:
     """A function to be told each failpoint as it is passed.
 
     Raises ValueError on an unknown name or action.
@@ -59,7 +59,7 @@ def failpoints(setting: str, act: Callable[[str, str], None] | None = None) -> R
     waiting = dict(_parse(part.strip()) for part in setting.split(","))
     perform = act or _perform
 
-    def reach(name: str) -> None:
+    def failpoint(name: str) -> None:
         if name not in waiting:
             return
         left, action = waiting[name]
@@ -67,7 +67,7 @@ def failpoints(setting: str, act: Callable[[str, str], None] | None = None) -> R
         if left == 1:
             perform(name, action)
 
-    return reach
+    return failpoint
 
 
 def _parse(part: str) -> tuple[str, tuple[int, str]]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from streams.core.breaker import Breaker
 from streams.core.fold import ENDLESS, Fold
 from streams.core.framing import CorruptBatch
+from streams.core.late_duplicates import CACHED_BY_ONE, CACHED_IDS, LateDeduplicator
 from streams.core.refusals import RefusalSummary
 from streams.core.rules import Rules
-from streams.core.settle import CACHED_BY_ONE, CACHED_IDS, Settler
 from streams.core.values import Changes, Progress
 from streams.engine import PLAIN, FoldEngine
 from streams.spec import StreamSpec
@@ -26,7 +26,7 @@ class Held:
 
     spec: StreamSpec
     fold: Fold
-    settler: Settler
+    deduplicator: LateDeduplicator
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Captured:
     """What one partition has to flush."""
 
     spec: StreamSpec
-    settler: Settler
+    deduplicator: LateDeduplicator
     changes: Changes
 
 
@@ -109,13 +109,13 @@ class Partitions:
     def _share(self) -> None:
         """Give each partition's settler its part of the ids that a worker may remember."""
         for held in self._held.values():
-            held.settler.capacity = min(CACHED_BY_ONE, CACHED_IDS // len(self._held))
+            held.deduplicator.capacity = min(CACHED_BY_ONE, CACHED_IDS // len(self._held))
 
     def add(self, progress: Progress) -> None:
         """Take a partition on, from this progress."""
         spec = self._specs[progress.topic]
         fold = self.engine.new_fold(spec, self._rules, progress)
-        self._held[progress.topic, progress.partition] = Held(spec, fold, Settler())
+        self._held[progress.topic, progress.partition] = Held(spec, fold, LateDeduplicator())
         self._share()
         if known := self._breakers.get(progress.topic):
             self.skip(progress.topic, known)
@@ -185,7 +185,7 @@ class Partitions:
         for partition, held in self._held.items():
             changes = held.fold.capture()
             if changes is not None:
-                captured.append(Captured(held.spec, held.settler, changes))
+                captured.append(Captured(held.spec, held.deduplicator, changes))
             self._pending[partition], self._open[partition] = _waiting(held), held.fold.open_bytes
         return captured
 

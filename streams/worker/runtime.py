@@ -18,7 +18,7 @@ from streams.worker.breakers import Breakers
 from streams.worker.client.identity import Identities
 from streams.worker.config import WorkerConfig
 from streams.worker.ending import Ending
-from streams.worker.failpoints import Reach
+from streams.worker.failpoints import Failpoint
 from streams.worker.partitions import Partitions
 from streams.worker.process.status import write_status
 from streams.worker.room import Room
@@ -38,8 +38,10 @@ SLOW_FLUSHES = 3
 class Runtime:
     """Everything of one worker that is neither Faust's nor the core's. Lives in the main thread's loop."""
 
-    def __init__(self, config: WorkerConfig, specs: Sequence[StreamSpec], sink: Sink, reach: Reach) -> None:
-        self.config, self.sink, self.reach = config, sink, reach
+    def __init__(
+        self, config: WorkerConfig, specs: Sequence[StreamSpec], sink: Sink, failpoint: Failpoint
+    ) -> None:
+        self.config, self.sink, self.failpoint = config, sink, failpoint
         self.sink_thread = SinkThread()
         engine, about = choose_engine(config.fold, config.library_folder, specs)
         log.info("%s", about)
@@ -97,7 +99,7 @@ class Runtime:
                 await self.room.wait()
                 if self.ending.stopping.is_set() or partition[0] in self.paused:
                     return
-                self.reach("consume.fold")
+                self.failpoint("consume.fold")
                 before = self.partitions.events(partition)
                 if not self.partitions.fold(partition, fetched, self.room.left):
                     self.seeks.gap(partition, fetched.start, self.positions().get(partition, -1))

@@ -37,7 +37,9 @@ class SinkThread:
         self._jobs.put((future, job))  # type: ignore[arg-type] # a Future is invariant in its result
         return await asyncio.wrap_future(future)
 
-    async def insist(self, job: Callable[[], T], what: str, unless: Callable[[], bool] = lambda: False) -> T:
+    async def retry_until_available(
+        self, job: Callable[[], T], what: str, unless: Callable[[], bool] = lambda: False
+    ) -> T:
         """The result of the job, tried again for ever while the sink is away.
 
         Raises SinkUnavailable only when `unless` says that the result is no longer wanted.

@@ -74,7 +74,7 @@ class Upkeep:
             for spec in runtime.partitions.specs:
                 must_have = runtime.acknowledged.versions(spec.topic, held)
                 check = partial(check_not_set_back, runtime.sink, spec, must_have)
-                await confirm(partial(runtime.sink_thread.call, check), runtime.config.doubt_ms)
+                await confirm(partial(runtime.sink_thread.call, check), runtime.config.recheck_ms)
         if now >= self._remind_at:
             self._remind_at = now + REMIND_S
             runtime.switches.remind()

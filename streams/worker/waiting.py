@@ -10,7 +10,7 @@ from streams.sink import SinkSetBack
 log = logging.getLogger(__name__)
 
 # how often a store that seems set back is asked again
-DOUBTS = 5
+RECHECKS = 5
 
 
 async def until(at_s: float, *events: asyncio.Event) -> None:
@@ -26,13 +26,13 @@ async def until(at_s: float, *events: asyncio.Event) -> None:
 
 async def confirm(ask: Callable[[], Awaitable[None]], within_ms: int) -> None:
     """Ask, and ask again: a replica that lags may seem set back for a moment. Raises SinkSetBack."""
-    for doubts in range(DOUBTS + 1):
+    for rechecks in range(RECHECKS + 1):
         try:
             await ask()
         except SinkSetBack as error:
-            if doubts == DOUBTS:
+            if rechecks == RECHECKS:
                 raise
             log.warning("looking again: %s", error)
-            await asyncio.sleep(within_ms / 1000 / DOUBTS)
+            await asyncio.sleep(within_ms / 1000 / RECHECKS)
         else:
             return

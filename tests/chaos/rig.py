@@ -59,7 +59,7 @@ class Times:
     session_ms: int = 1000
     metadata_ms: int = 1000
     clickhouse_s: int = 1
-    doubt_s: int = 1
+    recheck_s: int = 1
 
 
 class Rig:
@@ -145,7 +145,7 @@ class Rig:
             "SONGLO_FLUSH_MS": str(times.flush_ms),
             "SONGLO_SESSION_MS": str(times.session_ms),
             "SONGLO_METADATA_MS": str(times.metadata_ms),
-            "SONGLO_DOUBT_SECONDS": str(times.doubt_s),
+            "SONGLO_RECHECK_SECONDS": str(times.recheck_s),
             "SONGLO_UNPACK_MB": str(UNPACK_MB),
         }
         worker = Worker(self._nursery, name, self.directory / "workers", environ)

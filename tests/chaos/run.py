@@ -88,7 +88,7 @@ def run(order: Order, home: Path, cache: Path, say: Say) -> Report:
             nursery,
             home,
             partitions=PARTITIONS,
-            times=Times(flush_ms=300, session_ms=3000, metadata_ms=2000, clickhouse_s=3, doubt_s=10),
+            times=Times(flush_ms=300, session_ms=3000, metadata_ms=2000, clickhouse_s=3, recheck_s=10),
             by_row=False,
         ) as rig,
     ):

@@ -44,7 +44,7 @@ def test_the_broker_restarts(new_rig: NewRig, stack: Stack, flood: Flood, seed: 
     rng = Random(seed)
     new_topics(stack)
     # a log that has lost what was never flushed to disk is no news here
-    rig = new_rig(doubt_s=10)
+    rig = new_rig(recheck_s=10)
     workers = rig.start_workers(2)
     feed = rig.feed(flood(seed), rate=500)
     for number in rng.sample([signal.SIGTERM, signal.SIGKILL], 2) * (5 if pace == 1 else 1):
@@ -253,7 +253,7 @@ def test_kafka_is_away_for_longer_than_a_worker_may_stand_still(
 ) -> None:
     """Waiting for Kafka, hung or dead, is no standstill: the worker stays, and goes on by itself."""
     new_topics(stack)
-    rig = new_rig(doubt_s=10)
+    rig = new_rig(recheck_s=10)
     (worker,) = rig.start_workers(1, stall_seconds=STALL_S)
     feed = rig.feed(flood(seed), rate=500)
     eventually(rig.positions)

@@ -9,7 +9,7 @@ from streams.core.values import PackedBatches, Unread
 from streams.native.library import Library
 from streams.worker.client.decompress import opened
 from streams.worker.client.legacy import LegacyBatch
-from streams.worker.client.whole import COMPRESSION, CONTROL, RUN_BYTES, WholeBatch, WholeRecords
+from streams.worker.client.record_batches import COMPRESSION, CONTROL, RUN_BYTES, WholeBatch, WholeRecords
 
 STOPS = COMPRESSION | CONTROL
 # of what is unpacked: low, so that it is met

@@ -14,12 +14,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
 from sinks.memory import MemorySink
 from streams.catalog.camera import SPEC
+from streams.core.late_duplicates import LateDeduplicator
 from streams.core.plain import PlainFold
 from streams.core.records import pack
 from streams.core.rules import Rules
-from streams.core.settle import Settler
 from streams.core.values import Changes, Progress, RecordBatch
-from streams.worker.flush.steps import settle, steps
+from streams.worker.flush.steps import drop_late_duplicates, steps
 from tests.support.engines import ENGINES, NewState, engine
 from tests.support.events import batch, camera_event, message
 from tests.support.oracle import events_of, totals
@@ -35,7 +35,7 @@ class Worker:
         self.sink = sink
         self.state = new_state(SPEC, RULES, progress)
         # a cache of a few panes, so that both the cache and the look-up are met
-        self.settler = Settler(capacity=60)
+        self.deduplicator = LateDeduplicator(capacity=60)
         self.flush: Iterator[str] = iter(())
 
     def fold(self, log: list[RecordBatch], most: int) -> None:
@@ -55,7 +55,7 @@ class Worker:
 
     def _flush(self, changes: Changes) -> Iterator[str]:
         yield "settle"
-        settled = settle(self.sink, [(self.settler, changes)])
+        settled = drop_late_duplicates(self.sink, [(self.deduplicator, changes)])
         yield from steps(self.sink, SPEC, settled)
 
 

@@ -22,7 +22,7 @@ from streams.core.values import CompressedBatch, PackedBatches
 from streams.registry import load_streams
 from streams.worker.config import WorkerConfig
 from streams.worker.failpoints import pass_by
-from streams.worker.flush.steps import settle
+from streams.worker.flush.steps import drop_late_duplicates
 from streams.worker.partitions import Captured
 from streams.worker.process.allocator import keep_memory
 from streams.worker.runtime import Runtime
@@ -194,7 +194,11 @@ async def fold(name: str, engine: str) -> Figures:
 
 def pack(captured: list[Captured]) -> object:
     """What an insert has in memory at once: the blocks of its rows."""
-    settled = settle(MemorySink(), [(c.settler, c.changes) for c in captured]) if captured else []
+    settled = (
+        drop_late_duplicates(MemorySink(), [(c.deduplicator, c.changes) for c in captured])
+        if captured
+        else []
+    )
     return settled, [packed_blocks(group) for group in inserts(settled)]
 
 

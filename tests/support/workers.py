@@ -87,7 +87,7 @@ class River:
             "session_ms": 2_000,
             "heartbeat_ms": 500,
             "flush_ms": 100,
-            "doubt_ms": 1_000,
+            "recheck_ms": 1_000,
             # both engines write the same rows, so that a worker may take over from one of the other kind
             "fold": ("auto", "plain")[len(self.workers) % 2],
             **config,

@@ -23,7 +23,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.worker.client.connect import client
-from streams.worker.client.seam import Delivery
+from streams.worker.client.delivery import Delivery
 from streams.worker.client.unpack import install
 from streams.worker.errors import FetchFailed, LogUnknown
 from streams.worker.values import LogBounds, Partition
@@ -86,7 +86,7 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
 
     async def on_start(self) -> None:
         """What unpacks a fetch is replaced before there is any."""
-        install(self.delivery.engine, self.delivery.config.unpack_bytes, self.delivery.reach)
+        install(self.delivery.engine, self.delivery.config.unpack_bytes, self.delivery.failpoint)
         await super().on_start()
         self.connected = True
 
@@ -145,10 +145,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every partition whose state is there, and let it be fetched; the others stay held."""
         delivery = self.thread.delivery
-        delivery.reach("recover.before_seek")
+        delivery.failpoint("recover.before_seek")
         positions = {TP(*partition): offset for partition, offset in delivery.positions().items()}
         done = await self.in_thread(self._seek_and_resume(positions))
-        delivery.reach("recover.after_seek")
+        delivery.failpoint("recover.after_seek")
         return done
 
     async def _seek_and_resume(self, positions: Mapping[TP, int]) -> Mapping[TP, int]:

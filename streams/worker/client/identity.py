@@ -43,7 +43,7 @@ class Identities:
         """Forget all others: no partition of theirs is held."""
         self._known = {topic: known for topic, known in self._known.items() if topic in topics}
 
-    async def take_on(self, topics: Collection[str]) -> dict[str, str]:
+    async def remember(self, topics: Collection[str]) -> dict[str, str]:
         """The ids of these topics, as Kafka's own tools show them; empty for a Kafka that has none.
 
         Raises LogUnknown when Kafka does not answer, LogRecreated when one is another than before.
@@ -63,7 +63,7 @@ class Identities:
         While Kafka does not answer nothing is known, and nothing new can be read either.
         """
         with suppress(LogUnknown):
-            await self.take_on(topics)
+            await self.remember(topics)
 
     async def close(self) -> None:
         """Leave Kafka; a thread that it does not answer ends with the process."""

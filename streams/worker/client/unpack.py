@@ -18,7 +18,7 @@ from streams.core.values import PackedBatches
 from streams.engine import PLAIN, FoldEngine
 from streams.worker.client.aborted import Aborted
 from streams.worker.client.decompress import UNPACK_BYTES
-from streams.worker.client.whole import COMPRESSION, CONTROL, TRANSACTIONAL, WholeRecords
+from streams.worker.client.record_batches import COMPRESSION, CONTROL, TRANSACTIONAL, WholeRecords
 from streams.worker.values import Batch, Fetched
 
 
@@ -87,7 +87,7 @@ def unpack(raw: Any, wanted: int, unpack_bytes: int, *, visible: bool = True) ->
         yield framed(raw.base_offset, raw.next_offset, raw.max_timestamp, 0, b"")
 
 
-def install(engine: FoldEngine, unpack_bytes: int, reach: Callable[[str], None]) -> None:
+def install(engine: FoldEngine, unpack_bytes: int, failpoint: Callable[[str], None]) -> None:
     """From now on all consumers of aiokafka in this process unpack by batches: it has no setting for it.
 
     What they are told of checksums and transactions is passed over: both are always looked at.
@@ -96,7 +96,7 @@ def install(engine: FoldEngine, unpack_bytes: int, reach: Callable[[str], None])
     def unpacked(
         tp: TopicPartition, records: Any, aborted: Any, offset: int, *_settings: object
     ) -> BatchRecords:
-        reach("consume.fetch")
+        failpoint("consume.fetch")
         return BatchRecords(tp, records, aborted, offset, engine, unpack_bytes)
 
     # the names by which its fetcher finds the two; public, and pinned by tests/contract

@@ -12,7 +12,7 @@ from streams.sink import SinkError
 from streams.spec import StreamSpec
 from streams.worker.client.consumer import Consumer
 from streams.worker.errors import WorkerStop
-from streams.worker.flush.steps import settle, store
+from streams.worker.flush.steps import drop_late_duplicates, store
 from streams.worker.partitions import Captured
 from streams.worker.runtime import Runtime
 from streams.worker.waiting import confirm, until
@@ -51,7 +51,7 @@ class Flusher:
                 await self._loop_ends
             if not self._runtime.ending.may_flush:
                 return False
-            self._runtime.reach("stop.before_flush")
+            self._runtime.failpoint("stop.before_flush")
             await flush(self._runtime, self._consumer, self._too_late)
         except WorkerStop as error:
             self._runtime.fail(error)
@@ -95,7 +95,7 @@ async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> int:
         by_stream.setdefault(captured.spec.name, []).append(captured)
     runtime.room.made()
     if by_stream:
-        runtime.reach("flush.captured")
+        runtime.failpoint("flush.captured")
         # after the fetches of what was captured, and before any of it is stored
         await runtime.identities.check({captured[0].spec.topic for captured in by_stream.values()})
     for group in by_stream.values():
@@ -106,13 +106,17 @@ async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> int:
 
 
 async def _flush_stream(runtime: Runtime, spec: StreamSpec, group: list[Captured], give_up: Guard) -> None:
-    sink, insist = runtime.sink, runtime.sink_thread.insist
-    captured = [(c.settler, c.changes) for c in group]
+    sink, retry_until_available = runtime.sink, runtime.sink_thread.retry_until_available
+    captured = [(c.deduplicator, c.changes) for c in group]
     # settled once: the retries of `store` below must write the same changes
-    settled = await insist(partial(settle, sink, captured), f"late events of {spec.name}", give_up)
+    settled = await retry_until_available(
+        partial(drop_late_duplicates, sink, captured), f"late events of {spec.name}", give_up
+    )
     must_have = runtime.acknowledged.versions(spec.topic, runtime.positions().keys())
-    write = partial(store, sink, spec, settled, runtime.reach, must_have)
-    await confirm(partial(insist, write, f"windows of {spec.name}", give_up), runtime.config.doubt_ms)
+    write = partial(store, sink, spec, settled, runtime.failpoint, must_have)
+    await confirm(
+        partial(retry_until_available, write, f"windows of {spec.name}", give_up), runtime.config.recheck_ms
+    )
     for changes in settled:
         runtime.acknowledged.flushed(changes.progress)
 
@@ -122,7 +126,7 @@ async def commit(runtime: Runtime, consumer: Consumer) -> None:
     positions = runtime.acknowledged.uncommitted(runtime.positions().keys())
     if not positions:
         return
-    runtime.reach("commit.before")
+    runtime.failpoint("commit.before")
     if await consumer.commit_positions(positions, runtime.config.commit_ms / 1000):
         runtime.acknowledged.committed(positions)
-        runtime.reach("commit.after")
+        runtime.failpoint("commit.after")

@@ -6,28 +6,28 @@ A crash between any two steps leaves rows that the replay writes again, with the
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from streams.core.settle import Settler
+from streams.core.late_duplicates import LateDeduplicator
 from streams.core.values import Changes
 from streams.sink import Sink, SinkSetBack
 from streams.spec import StreamSpec
 
 
-def settle(sink: Sink, captured: Sequence[tuple[Settler, Changes]]) -> list[Changes]:
+def drop_late_duplicates(sink: Sink, captured: Sequence[tuple[LateDeduplicator, Changes]]) -> list[Changes]:
     """The captured changes of one stream without late duplicates; their ids are looked up together.
 
     Raises SinkUnavailable before anything has changed: the call may be made again.
     """
     asked = {
         (changes.progress.partition, start_ms): ids
-        for settler, changes in captured
-        for start_ms, ids in settler.asked(changes).items()
+        for deduplicator, changes in captured
+        for start_ms, ids in deduplicator.asked(changes).items()
     }
     known = sink.known_ids(captured[0][1].progress.topic, asked) if asked else {}
     settled = []
-    for settler, changes in captured:
+    for deduplicator, changes in captured:
         partition = changes.progress.partition
         fetched = {start: ids for (p, start), ids in known.items() if p == partition}
-        settled.append(settler.settle(changes, fetched))
+        settled.append(deduplicator.drop(changes, fetched))
     return settled
 
 
@@ -84,12 +84,12 @@ def store(
     sink: Sink,
     spec: StreamSpec,
     settled: Sequence[Changes],
-    reach: Callable[[str], None],
+    failpoint: Callable[[str], None],
     stored: Mapping[int, int] = NOTHING,
 ) -> None:
     """Write settled changes of one stream; safe to call again with the same changes after any failure.
 
-    `reach` is told each failpoint as it is passed; `stored` as for `steps`.
+    `failpoint` is told each failpoint as it is passed; `stored` as for `steps`.
     """
-    for failpoint in steps(sink, spec, settled, stored):
-        reach(failpoint)
+    for name in steps(sink, spec, settled, stored):
+        failpoint(name)

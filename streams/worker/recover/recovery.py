@@ -20,22 +20,22 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # looks at a log that seems cut: a broker that has just come back may report an end of before for a moment
-DOUBTS = 5
+RECHECKS = 5
 
 
-async def take_on(runtime: Runtime, consumer: Consumer, outdated: Callable[[], bool]) -> None:
+async def recover_assigned(runtime: Runtime, consumer: Consumer, outdated: Callable[[], bool]) -> None:
     """Drop the states of partitions that were lost and load those that are new; the rest stay as they are.
 
     Gives up without harm when `outdated` says that the next rebalance has begun.
     """
-    runtime.reach("rebalance.assigned")
+    runtime.failpoint("rebalance.assigned")
     if outdated():
         return
     assigned = [(tp.topic, tp.partition) for tp in consumer.assignment()]
     missing = runtime.partitions.missing(assigned)
-    runtime.reach("recover.before_load")
+    runtime.failpoint("recover.before_load")
     try:
-        await hear(runtime, outdated)
+        await learn_switches(runtime, outdated)
         for progress in await load(runtime, consumer, missing, outdated):
             runtime.partitions.add(progress)
             runtime.acknowledged.resumed(progress)
@@ -45,21 +45,21 @@ async def take_on(runtime: Runtime, consumer: Consumer, outdated: Callable[[], b
     except (WorkerStop, SinkError) as error:
         runtime.fail(error)
         return
-    runtime.reach("recover.after_load")
+    runtime.failpoint("recover.after_load")
     if not outdated():
         log.info("assigned %d partitions, %d of them new", len(assigned), len(missing))
         runtime.rebalance_since = None
         runtime.tell("ready")
 
 
-async def hear(runtime: Runtime, outdated: Callable[[], bool]) -> None:
+async def learn_switches(runtime: Runtime, outdated: Callable[[], bool]) -> None:
     """Hear what is paused, before anything is read; raises SinkUnavailable when outdated meanwhile."""
 
     def unwanted() -> bool:
         return outdated() or runtime.ending.stopping.is_set()
 
     runtime.switches.learn(
-        await runtime.sink_thread.insist(runtime.sink.breakers, "reading breakers", unwanted)
+        await runtime.sink_thread.retry_until_available(runtime.sink.breakers, "reading breakers", unwanted)
     )
 
 
@@ -77,19 +77,19 @@ async def load(
     missing = list(missing)
     if not missing:
         return []
-    stored = await runtime.sink_thread.insist(
+    stored = await runtime.sink_thread.retry_until_available(
         partial(read, runtime.sink, missing), "reading progress", unwanted
     )
     runtime.acknowledged.found(missing, stored)
     # before the bounds: what is recreated after that is another topic than the one remembered
     runtime.identities.keep({topic for topic, _ in runtime.positions()})
     topics = {topic for topic, _ in missing}
-    ids = await insist(partial(runtime.identities.take_on, topics), unwanted)
+    ids = await ask_until_known(partial(runtime.identities.remember, topics), unwanted)
     # where both ids of a topic are known, times tell nothing more
     doubtful = {p for p in missing if p in stored and not (stored[p].topic_id and ids.get(p[0]))}
     counted_ms = {p: stored[p].max_append_ms if p in doubtful else None for p in missing}
-    for doubts in range(DOUBTS + 1):
-        log_bounds = await insist(partial(consumer.log_bounds, counted_ms), unwanted)
+    for rechecks in range(RECHECKS + 1):
+        log_bounds = await ask_until_known(partial(consumer.log_bounds, counted_ms), unwanted)
         try:
             return [
                 resume(
@@ -101,10 +101,10 @@ async def load(
                 for p in sorted(missing)
             ]
         except (LogRecreated, LogTruncated) as error:
-            if doubts == DOUBTS or unwanted():
+            if rechecks == RECHECKS or unwanted():
                 raise
             log.warning("looking again: %s", error)
-            await asyncio.sleep(runtime.config.doubt_ms / 1000 / DOUBTS)
+            await asyncio.sleep(runtime.config.recheck_ms / 1000 / RECHECKS)
     raise AssertionError("the last doubt raises")
 
 
@@ -120,7 +120,7 @@ def read(sink: Sink, partitions: Iterable[Partition]) -> dict[Partition, Progres
     }
 
 
-async def insist(ask: Callable[[], Awaitable[T]], unwanted: Callable[[], bool]) -> T:
+async def ask_until_known(ask: Callable[[], Awaitable[T]], unwanted: Callable[[], bool]) -> T:
     """What Kafka says of its logs, asked again until it answers; raises SinkUnavailable when outdated."""
     while True:
         try:
@@ -137,16 +137,16 @@ async def seek_again(runtime: Runtime, consumer: Consumer) -> None:
     wanted = runtime.seeks.take(runtime.positions().keys())
     if not wanted:
         return
-    for doubts in range(DOUBTS + 1):
+    for rechecks in range(RECHECKS + 1):
         ask = partial(consumer.log_bounds, dict.fromkeys(wanted))
-        log_bounds = await insist(ask, runtime.ending.stopping.is_set)
+        log_bounds = await ask_until_known(ask, runtime.ending.stopping.is_set)
         held = {p: offset for p, offset in runtime.positions().items() if p in wanted}
         lost = [p for p, offset in held.items() if not log_bounds[p].start <= offset <= log_bounds[p].end]
         if not lost:
             break
-        if doubts == DOUBTS:
+        if rechecks == RECHECKS:
             raise _cut(lost[0], held[lost[0]], log_bounds[lost[0]])
-        await asyncio.sleep(runtime.config.doubt_ms / 1000 / DOUBTS)
+        await asyncio.sleep(runtime.config.recheck_ms / 1000 / RECHECKS)
     await consumer.perform_seek()
 
 

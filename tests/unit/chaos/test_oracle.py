@@ -7,12 +7,12 @@ import pytest
 
 from infra.kafka.partitioner import partition_of
 from sinks.memory import MemorySink
+from streams.core.late_duplicates import LateDeduplicator
 from streams.core.plain import PlainFold
 from streams.core.rules import Rules
-from streams.core.settle import Settler
 from streams.core.values import Progress
 from streams.registry import load_streams
-from streams.worker.flush.steps import settle
+from streams.worker.flush.steps import drop_late_duplicates
 from tests.chaos.log import Record
 from tests.chaos.oracle import Counts, Key, Oracle, Sums
 from tests.chaos.traffic import Message, Plan, Traffic
@@ -73,7 +73,7 @@ def folded(log: list[Record]) -> dict[tuple[str, int], Counts]:
                 state.fold(packed(r.offset, r.offset + 1, r.append_ms, [r.value]))
         changes = state.capture()
         assert changes is not None
-        (settled,) = settle(MemorySink(), [(Settler(), changes)])
+        (settled,) = drop_late_duplicates(MemorySink(), [(LateDeduplicator(), changes)])
         p = settled.progress
         counts[place] = Counts(p.folded, p.duplicates, p.late, p.dead)
     return counts

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sinks.memory import MemorySink
 from sinks.memory_shadow import MemoryShadow
 from streams.catalog.camera import SPEC
+from streams.core.late_duplicates import LateDeduplicator
 from streams.core.pane import id_hash
 from streams.core.plain import PlainFold
 from streams.core.rebuild import (
@@ -26,12 +27,11 @@ from streams.core.rebuild import (
 )
 from streams.core.records import pack
 from streams.core.rules import Rules
-from streams.core.settle import Settler
 from streams.core.values import PaneIds, Progress, RecordBatch, Row, version_of
 from streams.measures import Sum
 from streams.shadow import CannotRebuild, fill, swap
 from streams.spec import StreamSpec
-from streams.worker.flush.steps import settle, steps
+from streams.worker.flush.steps import drop_late_duplicates, steps
 from tests.support.events import T0_MS, batch, camera_event, message
 
 MINUTE_MS = 60_000
@@ -249,12 +249,17 @@ def fold_all(
     sink: MemorySink, spec: StreamSpec, log: Sequence[RecordBatch], progress: Progress | None = None
 ) -> Progress:
     """A worker that folds the log to its end and flushes now and then; its progress."""
-    state, settler = PlainFold(spec, RULES, progress or Progress(spec.name, spec.topic, 0)), Settler()
+    state, deduplicator = (
+        PlainFold(spec, RULES, progress or Progress(spec.name, spec.topic, 0)),
+        LateDeduplicator(),
+    )
     for n, b in enumerate(log):
         state.fold(pack(b))
         if n % 3 == 0 or b is log[-1]:
             changes = state.capture()
-            for _ in steps(sink, spec, settle(sink, [(settler, changes)])) if changes else ():
+            for _ in (
+                steps(sink, spec, drop_late_duplicates(sink, [(deduplicator, changes)])) if changes else ()
+            ):
                 pass
     return sink.progress(spec.topic, [0])[0]
 

@@ -13,11 +13,11 @@ def test_no_setting_costs_nothing() -> None:
 def test_a_failpoint_acts_at_its_count_and_once() -> None:
     """The third passage of one, the first of another."""
     acted: list[tuple[str, str]] = []
-    reach = failpoints("commit.before@3=kill, flush.before_rows=stop", lambda *what: acted.append(what))
+    failpoint = failpoints("commit.before@3=kill, flush.before_rows=stop", lambda *what: acted.append(what))
     for _ in range(5):
-        reach("commit.before")
-    reach("flush.before_rows")
-    reach("flush.before_ids")
+        failpoint("commit.before")
+    failpoint("flush.before_rows")
+    failpoint("flush.before_ids")
     assert acted == [("commit.before", "kill"), ("flush.before_rows", "stop")]
 
 

@@ -114,6 +114,6 @@ def test_a_fold_that_raises_names_the_place(partitions: Partitions, monkeypatch:
             raise ZeroDivisionError
 
     held = partitions._held[P0]
-    monkeypatch.setitem(partitions._held, P0, type(held)(held.spec, Broken(), held.settler))  # type: ignore[arg-type] # a stand-in
+    monkeypatch.setitem(partitions._held, P0, type(held)(held.spec, Broken(), held.deduplicator))  # type: ignore[arg-type] # a stand-in
     with pytest.raises(FoldFailed, match=r"camera\.events\[0\]: folding offsets 0 to 2 failed"):
         partitions.fold(P0, fetched(0, 0, 3))

@@ -44,13 +44,13 @@ def test_all_calls_come_from_one_thread_in_order() -> None:
 
 def test_a_sink_that_is_away_is_tried_until_it_is_back() -> None:
     """For ever, unless told otherwise."""
-    assert asyncio.run(SinkThread().insist(away(20), "a test")) == "there"
+    assert asyncio.run(SinkThread().retry_until_available(away(20), "a test")) == "there"
 
 
 def test_a_result_that_is_no_longer_wanted_is_not_tried_for() -> None:
     """Another rebalance has begun, or the worker must end."""
     with pytest.raises(SinkUnavailable):
-        asyncio.run(SinkThread().insist(away(1), "a test", lambda: True))
+        asyncio.run(SinkThread().retry_until_available(away(1), "a test", lambda: True))
 
 
 def test_a_refusal_is_not_tried_again() -> None:
@@ -62,7 +62,7 @@ def test_a_refusal_is_not_tried_again() -> None:
         raise SinkRejected("no such table")
 
     with pytest.raises(SinkRejected, match="no such table"):
-        asyncio.run(SinkThread().insist(refuse, "a test"))
+        asyncio.run(SinkThread().retry_until_available(refuse, "a test"))
     assert calls == [1]
 
 
@@ -99,10 +99,10 @@ def test_it_is_known_whether_the_sink_holds_the_worker_up() -> None:
         await blocked
         await asyncio.to_thread(eventually, lambda: not thread.holds_up(now))
         with pytest.raises(SinkUnavailable):
-            await thread.insist(
+            await thread.retry_until_available(
                 away(1), "a test", lambda: thread.holds_up(now + 2 * sink_thread.LONGEST_CALL_S)
             )
-        await thread.insist(away(1), "a test")
+        await thread.retry_until_available(away(1), "a test")
         await asyncio.to_thread(eventually, lambda: not thread.holds_up(now))
 
     asyncio.run(run())

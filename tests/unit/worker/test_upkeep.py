@@ -53,7 +53,7 @@ def with_upkeep(
     """What the body returns while a worker is looked after, and what there was."""
 
     async def run() -> tuple[Any, Runtime, Log]:
-        config, log = WorkerConfig(brokers=("127.0.0.1:1",), doubt_ms=5), Log()
+        config, log = WorkerConfig(brokers=("127.0.0.1:1",), recheck_ms=5), Log()
         runtime = Runtime(config, list(load_streams().values()), sink or MemorySink(), pass_by)
         runtime.partitions.add(runtime.partitions.empty(P0))
         upkeep = Upkeep(runtime, cast(Consumer, log))

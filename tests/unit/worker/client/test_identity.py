@@ -75,7 +75,7 @@ def test_kafka_that_is_away_is_no_error() -> None:
 def test_what_is_taken_on_has_to_be_known() -> None:
     """A worker that takes partitions on asks until Kafka answers."""
     with pytest.raises(LogUnknown, match="ids of its topics"):
-        asyncio.run(Identities(WorkerConfig(brokers=("127.0.0.1:1",))).take_on({"qr"}))
+        asyncio.run(Identities(WorkerConfig(brokers=("127.0.0.1:1",))).remember({"qr"}))
 
 
 MUTE = """

@@ -7,8 +7,8 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition
 
 from streams.core.values import CompressedBatch, PackedBatches
+from streams.worker.client.record_batches import WholeRecords
 from streams.worker.client.unpack import BatchRecords
-from streams.worker.client.whole import WholeRecords
 from streams.worker.values import Fetched
 from tests.support.batches import ABORT, COMMIT, marker, messages, record_batch
 

@@ -19,7 +19,7 @@ CACHED_IDS, CACHED_BY_ONE = 4_000_000, 1_000_000
 PANE_WEIGHT, LATE_WEIGHT = 60, 30
 
 
-class Settler:
+class LateDeduplicator:
     """The late events of one partition: knows recently closed panes, counts the duplicates it found."""
 
     __slots__ = ("_cache", "_cached", "_duplicates", "capacity")
@@ -31,7 +31,7 @@ class Settler:
         self._duplicates = 0
 
     def asked(self, changes: Changes) -> dict[int, set[int]]:
-        """The ids that have to be looked up before `settle`, by their panes (window_start_ms)."""
+        """The ids that have to be looked up before `drop`, by their panes (window_start_ms)."""
         asked = dict[int, set[int]]()
         known = self._cache.keys() | {pane.window_start_ms for pane in changes.closed}
         for late in changes.late:
@@ -39,7 +39,7 @@ class Settler:
                 asked.setdefault(late.window_start_ms, set()).add(late.id)
         return asked
 
-    def settle(self, changes: Changes, found: Mapping[int, PaneIds]) -> Changes:
+    def drop(self, changes: Changes, found: Mapping[int, PaneIds]) -> Changes:
         """The changes without the duplicates among their late events; call once for each capture, in order.
 
         `found` has what is known of the ids that were asked for; of a pane that is not in it none is known.

@@ -24,7 +24,7 @@ class Delivery(Protocol):
     def positions(self) -> Mapping[Partition, int]:
         """Where each partition whose state is there goes on."""
 
-    def reach(self, name: str) -> None:
+    def failpoint(self, name: str) -> None:
         """Pass a failpoint."""
 
     def fail(self, error: Exception) -> None:

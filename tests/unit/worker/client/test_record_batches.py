@@ -11,9 +11,9 @@ from aiokafka.structs import TopicPartition
 
 from streams.core.values import PackedBatches
 from streams.engine import FoldEngine
-from streams.worker.client import whole as whole_records
+from streams.worker.client import record_batches as whole_records
+from streams.worker.client.record_batches import WholeRecords
 from streams.worker.client.unpack import BatchRecords
-from streams.worker.client.whole import WholeRecords
 from tests.support.batches import ABORT, COMMIT, marker, messages, record_batch
 from tests.support.engines import library
 from tests.unit.worker.client.test_unpack import random_log, records
