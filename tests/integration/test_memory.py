@@ -14,8 +14,15 @@ from tests.support.loads import ALL, LOADS, MB, PENDING_BYTES, UNPACK_BYTES
 BESIDE_BYTES = {"native": 48 * MB, "plain": 96 * MB}
 
 
-@pytest.mark.parametrize("engine", ["native", "plain"])
-@pytest.mark.parametrize("load", [*LOADS, ALL])
+# unpacked, what is refused comes to the plain fold as it does when it was sent so
+UNPACKED_ALIKE = {"compressed garbage", "compressed nulls"}
+CASES = [
+    *((load, "native") for load in (*LOADS, ALL)),
+    *((load, "plain") for load in (*LOADS, ALL) if load not in UNPACKED_ALIKE),
+]
+
+
+@pytest.mark.parametrize(("load", "engine"), CASES)
 def test_memory_is_twice_what_may_wait_and_the_open_windows(load: str, engine: str) -> None:
     """Captured and under way to a sink that does not answer, and again as much that waits."""
     library()

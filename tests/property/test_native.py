@@ -193,7 +193,7 @@ def facts(state: PlainFold) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_both_engines_agree_on_any_log(stream: str, data: st.DataObject) -> None:
     """Captures, counters and progress are equal after each batch, also over restarts and changes of rules."""

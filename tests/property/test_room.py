@@ -28,7 +28,7 @@ def total(captured: list[Changes]) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("stream", STREAMS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_any_room_gives_the_same(name: str, stream: str, data: st.DataObject) -> None:
     """Progress, late events, dead letters and closed windows, with a capture at each stop or none."""

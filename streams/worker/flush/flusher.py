@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from streams.core.pace import pace, parts
-from streams.sink import SinkError
+from streams.sink import SinkError, SinkUnavailable
 from streams.spec import StreamSpec
 from streams.worker.client.consumer import Consumer
 from streams.worker.errors import WorkerStop
@@ -75,7 +75,9 @@ class Flusher:
                 made = await flush(runtime, self._consumer, self._too_late)
                 next_one = pace(asked_s, longest_s, time.monotonic() - began, made)
         except Exception as error:
-            runtime.fail(error)
+            # what is given up at a stop that was asked for is no failure: the next start replays it
+            if not (isinstance(error, SinkUnavailable) and self._too_late()):
+                runtime.fail(error)
             raise
 
     def _too_late(self) -> bool:
