@@ -11,7 +11,7 @@ from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.native.build import NotBuiltError, find
 from streams.native.checks import Unsupported, check
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from streams.native.layout import LayoutError
 from streams.native.library import Library
 from streams.spec import StreamSpec

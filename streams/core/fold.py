@@ -2,7 +2,7 @@
 
 Every decision (on time, duplicate, late, dead, which offset closes which pane) is a function of the
 log alone: not of how the log is cut into batches, of the wall clock, or of when a worker crashed.
-Two implementations decide alike on every input: `streams.core.plain`, and `streams.native.fold` at a
+Two implementations decide alike on every input: `streams.core.plain`, and `streams.native.compiled` at a
 fraction of the cost.
 """
 

@@ -15,8 +15,8 @@ from streams.core import plain
 from streams.core.framing import CorruptBatch
 from streams.core.plain import PlainFold
 from streams.core.values import Changes, PackedBatches, Progress, Rows, Unread
-from streams.native import fold as compiled
-from streams.native.fold import CompiledFold
+from streams.native import compiled
+from streams.native.compiled import CompiledFold
 from streams.native.library import Library
 from streams.native.tables import StreamTable, stream_table
 from tests.fuzz.cases import Case

@@ -15,7 +15,7 @@ from schemas.jsonschema import examples
 from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from streams.registry import load_streams
 from streams.spec import StreamSpec
 from tests.support.engines import native

@@ -13,7 +13,7 @@ from streams.core.plain import PlainFold
 from streams.core.records import HEADER
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from streams.native.library import Library
 from streams.registry import load_streams
 from streams.spec import StreamSpec

@@ -11,7 +11,7 @@ from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.native.build import NoCompilerError, build
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from streams.native.library import Library
 from streams.spec import StreamSpec
 

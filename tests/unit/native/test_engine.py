@@ -17,7 +17,7 @@ from streams.engine import PLAIN, EngineError, choose_engine
 from streams.measures import Count, Distribution, Has, Is, Sum, Thousandths
 from streams.native.build import build, library_path
 from streams.native.checks import Unsupported
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from streams.native.tables import stream_table
 from streams.registry import load_streams
 from streams.spec import StreamSpec

@@ -14,7 +14,7 @@ from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.native.build import BuildError, build, library_path
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from tests.support.engines import library, native
 from tests.support.events import T0_MS, camera_event, message, packed
 from tests.support.odd import PARKING

@@ -19,7 +19,7 @@ from streams.core.rules import Rules
 from streams.core.values import Changes, Progress
 from streams.measures import Count, Is
 from streams.native.checks import Unsupported
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from streams.native.tables import stream_table
 from streams.spec import StreamSpec
 from tests.support.engines import library, native

@@ -13,7 +13,7 @@ from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Progress
 from streams.native.build import FLAGS, compile_command
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from streams.registry import load_streams
 from tests.support.engines import engine, library, native
 from tests.support.events import T0_MS, camera_event, message, packed

@@ -13,7 +13,7 @@ from streams.core.packed import Layout
 from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Changes, Progress
-from streams.native.fold import CompiledFold
+from streams.native.compiled import CompiledFold
 from tests.support.engines import library, native
 from tests.support.events import T0_MS, camera_event, message, packed
 
