@@ -153,3 +153,10 @@ def test_a_vendor_stays_in_its_room(vendor: str) -> None:
     assert [f for f in sorted(users) if not f.startswith(VENDORS[vendor])] == []
     # a room that no longer needs it is named in vain
     assert [room for room in VENDORS[vendor] if not any(f.startswith(room) for f in users)] == []
+
+
+def test_no_module_is_too_long_to_be_read() -> None:
+    """Of what is installed, Python and C; one that grows beyond this is two things."""
+    paths = [path for room in ROOMS for ext in ("py", "c", "h") for path in (ROOT / room).rglob(f"*.{ext}")]
+    lines = {path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines()) for path in paths}
+    assert {path: number for path, number in lines.items() if number > 250} == {}
