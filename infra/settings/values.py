@@ -65,7 +65,7 @@ class Settings:
     metadata_ms: Annotated[int, "How soon new partitions are noticed in milliseconds, 500 to 600000"] = 30_000
     breaker_percent: Annotated[int, "Share of refused events that pauses a stream, 0 (never) to 99 %"] = 50
     breaker_events: Annotated[int, "… of so many last events, 1 to 10000000"] = 10_000
-    stall_seconds: Annotated[int, "How long a worker may stand still before it ends itself, 0: for ever"] = 60
+    stall_seconds: Annotated[int, "How long a worker may stand still before it ends itself, 0: no bound"] = 60
     recheck_seconds: Annotated[int, "How long a log or a store that seems set back is looked at again"] = 10
     workers: Annotated[int, "Worker processes of the local stack, 1 to 64"] = 1
     broker_port: Annotated[int, "Preferred port of the local Kafka; another when taken"] = 9092

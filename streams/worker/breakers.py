@@ -1,6 +1,6 @@
 """The breakers of one worker: it counts what it refuses, pauses a stream by itself, and hears of the others.
 
-A paused stream is neither fetched nor folded, and what is delivered of it is let go: its states know where
+A paused stream is neither fetched nor folded, and what is delivered of it is discarded: its folds know where
 to go on, and the resume seeks back to there. Its agent must not wait instead, since all streams come through
 one loop of Faust's, which the fifth poll of a waiting agent would block for all of them.
 """

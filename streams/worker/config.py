@@ -21,7 +21,7 @@ class WorkerConfig:
     partition, `fetch_most_bytes` in all.
     `fold` chooses the engine (see `streams.engine`), whose compiled code set-up keeps in `library_folder`.
     A stream of which more than `breaker_percent` of the last `breaker_events` events were refused is paused
-    (0: never). `stall_ms` is how long a worker may stand still while it has something to read (0: ever),
+    (0: never). `stall_ms` is how long a worker may stand still while it has something to read (0: no bound),
     `recheck_ms` how long it looks again at a log or a store that seems set back before it stops.
     `failpoints` is for tests (see `streams.worker.failpoints`).
     """

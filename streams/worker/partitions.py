@@ -1,4 +1,4 @@
-"""The partitions that this worker holds: their states, what waits to be flushed, and where each goes on.
+"""The partitions that this worker holds: their folds, what waits to be flushed, and where each goes on.
 
 No Faust and no I/O here: partitions are (topic, number), which is what Faust's TP compares equal to.
 """
@@ -93,9 +93,9 @@ class Partitions:
         return Progress(self._specs[topic].name, topic, number)
 
     def missing(self, assigned: Iterable[Partition]) -> set[Partition]:
-        """The partitions of `assigned` that have no state yet; states of others are dropped.
+        """The partitions of `assigned` that have no fold yet; folds of others are dropped.
 
-        A state that stays is as good as a new one, even if another worker held the partition in between:
+        A fold that stays is as good as a new one, even if another worker held the partition in between:
         it is a function of the log up to its position, and so is all that the other one wrote.
         """
         wanted = {(p[0], p[1]) for p in assigned if p[0] in self._specs}
@@ -128,7 +128,7 @@ class Partitions:
                 held.fold.refusals.note_below = breaker.note_below(number, held.fold.progress.epoch)
 
     def positions(self) -> Mapping[Partition, int]:
-        """The next offset that each state expects."""
+        """The next offset that each fold expects."""
         return {partition: held.fold.position for partition, held in self._held.items()}
 
     def fold(self, partition: Partition, fetched: Fetched, room: int = ENDLESS) -> bool:

@@ -12,7 +12,7 @@ What is public and replaced all the same, as exactness, or more than 15 % of the
 `Listener.on_partitions_revoked`, `.on_partitions_assigned`     nothing is fetched from a position of Kafka's,
     and nothing is committed within a rebalance
 `Thread.getmany`                    of a paused stream, a cut log, a damaged batch nothing is skipped
-`Consumer.seek_to_committed`        where the states go on, whatever Kafka has as committed
+`Consumer.seek_to_committed`        where the folds go on, whatever Kafka has as committed
 
 Two more buy less, and are public too: `conn.READER_LIMIT` a quarter of what reading costs (`connect`), and
 `NoTables` a second of each start (`streams.worker.app`).

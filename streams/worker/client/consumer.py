@@ -132,7 +132,7 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has n
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
-    """Seeks to where the states want to go on, whatever Kafka has as committed."""
+    """Seeks to where the folds want to go on, whatever Kafka has as committed."""
 
     RebalanceListener = Listener
     logger = QUIET
@@ -143,7 +143,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types here
         return self.thread
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek every partition whose state is there, and let it be fetched; the others stay held."""
+        """Seek every partition whose fold is there, and let it be fetched; the others stay held."""
         delivery = self.thread.delivery
         delivery.failpoint("recover.before_seek")
         positions = {TP(*partition): offset for partition, offset in delivery.positions().items()}

@@ -22,7 +22,7 @@ class Delivery(Protocol):
         """The topics of which nothing is to be fetched."""
 
     def positions(self) -> Mapping[Partition, int]:
-        """Where each partition whose state is there goes on."""
+        """Where each partition whose fold is there goes on."""
 
     def failpoint(self, name: str) -> None:
         """Pass a failpoint."""

@@ -24,7 +24,7 @@ RECHECKS = 5
 
 
 async def recover_assigned(runtime: Runtime, consumer: Consumer, outdated: Callable[[], bool]) -> None:
-    """Drop the states of partitions that were lost and load those that are new; the rest stay as they are.
+    """Drop the folds of partitions that were lost and load those that are new; the rest stay as they are.
 
     Gives up without harm when `outdated` says that the next rebalance has begun.
     """
@@ -133,7 +133,7 @@ async def ask_until_known(ask: Callable[[], Awaitable[T]], unwanted: Callable[[]
 
 
 async def seek_again(runtime: Runtime, consumer: Consumer) -> None:
-    """Check the partitions that lost their place against the log; read on where their states stand."""
+    """Check the partitions that lost their place against the log; read on where their folds stand."""
     wanted = runtime.seeks.take(runtime.positions().keys())
     if not wanted:
         return

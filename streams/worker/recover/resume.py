@@ -10,7 +10,7 @@ from streams.worker.values import LogBounds
 
 
 def resume(empty: Progress, stored: Progress | None, log: LogBounds, config: WorkerConfig) -> Progress:
-    """The progress to build a partition's state from.
+    """The progress to build a partition's fold from.
 
     `empty` names the stream and the partition; it is used when nothing is stored. A configured epoch above
     the stored one accepts that the topic was recreated; a topic that was not keeps its epoch. Raises
