@@ -17,8 +17,9 @@ from sinks.native_block import REVISION, PackedBlock, PackedClient
 from streams.core.packed import Packed
 from streams.sink import SinkRejected, SinkUnavailable
 
-# a connection that hangs is given up after at most ping + connect + receive = 28 s
-PING_S, CONNECT_S, RECEIVE_S = 3, 5, 20
+# a connection that hangs is given up after at most ping + connect + receive = 28 s; after a time-out the
+# next one has twice as long, up to PATIENT times: a slow server has only more to do when asked the same again
+PING_S, CONNECT_S, RECEIVE_S, PATIENT = 3, 5, 20, 4
 # bytes that must be free for an insert: of one during which the disk became full, the embedded engine of
 # version 26.7 has said that all is well, and could not read it
 ROOM, KNOWS_ROOM = 32 << 20, (25, 3)
@@ -63,7 +64,7 @@ class Session:
     """
 
     def __init__(self, server: Server, receive_s: float = RECEIVE_S) -> None:
-        self.server = server
+        self.server, self._receive_s = server, receive_s
         # it logs each failed connection with a traceback, of what is raised as SinkUnavailable anyway
         logging.getLogger("clickhouse_driver").setLevel(logging.ERROR)
         self._entered = not server.database
@@ -148,6 +149,12 @@ class Session:
         self._client.connection.database = name
         self._entered = True
 
+    def _wait_longer(self, timed_out: bool) -> None:
+        """How long the next connection waits for an answer."""
+        connection, base_s = self._client.connection, self._receive_s
+        longer_s = min(PATIENT * base_s, 2 * connection.send_receive_timeout)
+        connection.send_receive_timeout = longer_s if timed_out else base_s
+
     @contextmanager
     def _errors(self, about: str) -> Iterator[None]:
         """Turns the driver's errors into the sink's; the next call starts with a new connection."""
@@ -165,6 +172,7 @@ class Session:
                 raise MissingSchema(f"{text}; run `songlo migrate`") from e
             raise SinkRejected(text) from e
         except _LOST as e:
+            self._wait_longer(isinstance(e, TimeoutError | driver.SocketTimeoutError))
             self.close()
             raise SinkUnavailable(f"{place}: {e or type(e).__name__}") from e
         except (driver.Error, ArithmeticError, LookupError, TypeError, ValueError) as e:
