@@ -38,8 +38,8 @@ class Upkeep:
         """After the last flush: end, say what was refused, and write what was switched."""
         self._runtime.switches.tell_refusals(rest=True)
         if self._rounds is not None:
-            await asyncio.wait([self._rounds], timeout=patience_s)
             self._rounds.cancel()
+            await asyncio.wait([self._rounds])
         with suppress(SinkError, TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._runtime.switches.store(self._runtime.sink, self._runtime.sink_thread)

@@ -47,17 +47,20 @@ class Flusher:
         self._give_up_at = time.monotonic() + patience_s
         self._runtime.ending.stopping.set()
         try:
-            if self._loop_ends is not None:
-                await self._loop_ends
-            if not self._runtime.ending.may_flush:
-                return False
-            self._runtime.failpoint("stop.before_flush")
-            await flush(self._runtime, self._consumer, self._too_late)
+            # a call that hangs in the sink's thread is not waited for any longer
+            async with asyncio.timeout(patience_s):
+                if self._loop_ends is not None:
+                    await self._loop_ends
+                if not self._runtime.ending.may_flush:
+                    return False
+                self._runtime.failpoint("stop.before_flush")
+                await flush(self._runtime, self._consumer, self._too_late)
         except WorkerStop as error:
             self._runtime.fail(error)
             return False
-        except SinkError as error:
-            log.warning("the last flush did not end (%s): the next start replays it", error)
+        except (SinkError, TimeoutError) as error:
+            why = error if isinstance(error, SinkError) else f"not within {patience_s:g} s"
+            log.warning("the last flush did not end (%s): the next start replays it", why)
             return False
         return True
 

@@ -1,6 +1,7 @@
 """The loop that flushes, on a store in memory."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import cast
 
@@ -55,6 +56,32 @@ def stopped_amid_a_flush(error: Exception) -> tuple[bool, int]:
 def test_a_sink_that_is_away_at_a_stop_is_no_failure() -> None:
     """The flush under way is given up, the next start replays it: that is what was asked for."""
     assert stopped_amid_a_flush(SinkUnavailable("away")) == (False, EXIT_OK)
+
+
+def test_a_sink_that_hangs_at_a_stop_is_not_waited_for() -> None:
+    """Its call may take a minute and more; what it still writes, the next start writes again."""
+
+    async def run() -> tuple[bool, int]:
+        config, let_go = WorkerConfig(brokers=("127.0.0.1:1",), flush_ms=1), threading.Event()
+        sink, loop, asked = MemorySink(), asyncio.get_running_loop(), asyncio.Event()
+
+        def hang(*_: object) -> None:
+            loop.call_soon_threadsafe(asked.set)
+            let_go.wait()
+
+        sink.put_rows = hang  # type: ignore[method-assign] # as a server that is frozen
+        runtime = Runtime(config, list(load_streams().values()), sink, pass_by)
+        runtime.partitions.add(runtime.partitions.empty(P0))
+        await runtime.deliver(P0, [Fetched(0, packed(0, 1, T0_MS, [message(camera_event("e", 0))]))])
+        flusher = Flusher(runtime, cast(Consumer, None))
+        flusher.start()
+        await asyncio.wait_for(asked.wait(), 10)
+        flushed = await flusher.finish(0.2)
+        let_go.set()
+        runtime.sink_thread.stop(1)
+        return flushed, runtime.ending.exit_code
+
+    assert asyncio.run(run()) == (False, EXIT_OK)
 
 
 def test_a_sink_that_refuses_is_one() -> None:
