@@ -61,8 +61,7 @@ class Ledger:
         self.counts = counts
         counts.position = stored.replay_from
         counts.max_event_ms, counts.max_append_ms = stored.max_event_ms, stored.max_append_ms
-        counts.folded, counts.duplicates = stored.folded, stored.duplicates
-        self.late, self.dead = stored.late, stored.dead
+        self._count_from_stored()
 
     @property
     def replaying(self) -> bool:
@@ -91,10 +90,13 @@ class Ledger:
         """Whether the panes are rebuilt; of all else that was read again nothing is news then."""
         if self.replaying:
             return False
+        self._count_from_stored()
+        return True
+
+    def _count_from_stored(self) -> None:
         stored, counts = self.stored, self.counts
         counts.folded, counts.duplicates = stored.folded, stored.duplicates
         self.late, self.dead = stored.late, stored.dead
-        return True
 
     def progress(self, first_offset: int) -> Progress:
         """Where the fold stands, whose open panes begin with `first_offset`."""

@@ -175,7 +175,7 @@ class Partitions:
         """Take note of what a partition has waiting, and of what its open windows hold, which is not free."""
         held = self._held.get(partition)
         if held is not None:
-            self._pending[partition] = _waiting(held)
+            self._pending[partition] = held.fold.pending
             if windows:
                 self._open[partition] = held.fold.open_bytes
 
@@ -186,10 +186,5 @@ class Partitions:
             changes = held.fold.capture()
             if changes is not None:
                 captured.append(Captured(held.spec, held.deduplicator, changes))
-            self._pending[partition], self._open[partition] = _waiting(held), held.fold.open_bytes
+            self._pending[partition], self._open[partition] = held.fold.pending, held.fold.open_bytes
         return captured
-
-
-def _waiting(held: Held) -> int:
-    # nothing is captured of a partition that is still replaying, so waiting for it would never end
-    return 0 if held.fold.replaying else held.fold.pending

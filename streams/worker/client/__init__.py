@@ -14,7 +14,7 @@ What is public and replaced all the same, as exactness, or more than 15 % of the
 `Thread.getmany`                    of a paused stream, a cut log, a damaged batch nothing is skipped
 `Consumer.seek_to_committed`        where the folds go on, whatever Kafka has as committed
 
-Two more buy less, and are public too: `conn.READER_LIMIT` a quarter of what reading costs (`connect`), and
+Two more buy less, and are public too: `conn.READER_LIMIT` fewer halts of reading (`connect`), and
 `NoTables` a second of each start (`streams.worker.app`).
 tests/contract/libraries holds all to what was read in the pinned versions, and counts the private names.
 """
