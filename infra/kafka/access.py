@@ -5,12 +5,13 @@ KafkaFailureError    Kafka could not be reached, or refused; the message says wh
 """
 
 import logging
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+
+from streams.worker.client.knock import knock as anybody
 
 # the library logs each retry to a handler that prints by default; errors reach the user as exceptions
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -32,16 +33,10 @@ def connection(brokers: str) -> dict[str, Any]:
 
 def knock(brokers: str) -> None:
     """Raise KafkaFailureError when nobody listens: at once, where the library would try for a while."""
-    problems = []
-    for address in brokers.split(","):
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
-        except OSError as e:
-            problems.append(f"{address}: {e.strerror or e}")
-        else:
-            return
-    raise KafkaFailureError(f"Kafka does not answer at {'; '.join(problems)}; see `songlo status`")
+    try:
+        anybody(brokers.split(","), _KNOCK_S)
+    except OSError as e:
+        raise KafkaFailureError(f"Kafka does not answer at {e}; see `songlo status`") from e
 
 
 @contextmanager

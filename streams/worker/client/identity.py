@@ -5,10 +5,9 @@ a worker with that library's client, which blocks, and gets threads of its own.
 """
 
 import asyncio
-import socket
 import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -18,6 +17,7 @@ from uuid import UUID
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from streams.worker.client.knock import knock
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogUnknown
 
@@ -99,7 +99,7 @@ class Identities:
 
     def _connect(self) -> KafkaAdminClient:
         # a client leaves a socket behind wherever nobody listens
-        _knock(self._config.brokers)
+        knock(self._config.brokers, PATIENCE_S)
         return KafkaAdminClient(
             bootstrap_servers=list(self._config.brokers),
             client_id=f"{self._config.client_id}-identity",
@@ -122,19 +122,6 @@ def _settle(future: "Future[T]", call: Callable[[], T]) -> None:
         future.set_result(call())
     except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
         future.set_exception(error)
-
-
-def _knock(brokers: Sequence[str]) -> None:
-    """Raise OSError when no broker listens."""
-    for last, address in enumerate(brokers, 1 - len(brokers)):
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S).close()
-        except OSError:
-            if not last:
-                raise
-        else:
-            return
 
 
 def _id(topic: dict[str, Any]) -> str:
