@@ -31,7 +31,7 @@ class TableMismatch(MissingSchema):
 
 
 def check_schema(session: Session, specs: Collection[StreamSpec], directory: Path = SQL) -> None:
-    """Raises SchemaError unless every stream has its table and view, with the columns of its definition."""
+    """Raises TableMismatch unless every stream has its table and view, with the columns of its definition."""
     names = [name for spec in specs for name in (spec.table, spec.view)]
     columns: Columns = {}
     for table, name, *found in session.query("system.columns", _COLUMNS, {"tables": names}):

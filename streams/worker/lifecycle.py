@@ -23,7 +23,7 @@ CLOSE_S = 2.0
 
 async def live(runtime: Runtime, build: Callable[[], Any], deadline: Deadline) -> int:
     """Run the app that `build` returns until the runtime stops; the exit code."""
-    runtime.tell("starting")
+    runtime.write_status("starting")
     _obey_signals(runtime, deadline)
     try:
         if await _unless_stopped(runtime, wait_for_topics(runtime.config, runtime.partitions.topics)):
@@ -31,7 +31,7 @@ async def live(runtime: Runtime, build: Callable[[], Any], deadline: Deadline) -
     except Exception as error:  # noqa: BLE001 - told by fail(), and by the exit code
         runtime.fail(error)
     deadline.start(runtime.ending.exit_code)
-    runtime.tell("stopping")
+    runtime.write_status("stopping")
     await runtime.identities.close()
     with suppress(TimeoutError):
         await asyncio.wait_for(runtime.sink_thread.call(runtime.sink.close), CLOSE_S)
@@ -45,7 +45,7 @@ async def _serve(runtime: Runtime, app: Any, deadline: Deadline) -> None:
 
     async def last_flush(*_: object, **__: object) -> None:
         # Faust has stopped fetching by now, and not yet its client, which can still commit
-        runtime.tell("stopping")
+        runtime.write_status("stopping")
         await flusher.finish(runtime.config.stop_ms / 2000)
         await upkeep.finish(CLOSE_S)
 

@@ -20,7 +20,7 @@ from streams.worker.config import WorkerConfig
 from streams.worker.ending import Ending
 from streams.worker.failpoints import Failpoint
 from streams.worker.partitions import Partitions
-from streams.worker.process.status import write_status
+from streams.worker.process import status
 from streams.worker.room import Room
 from streams.worker.seeks import Seeks
 from streams.worker.sink_thread import SinkThread
@@ -117,11 +117,11 @@ class Runtime:
         self.seeks.out_of_range(offsets)
         await asyncio.sleep(1)
 
-    def tell(self, state: str | None = None) -> None:
+    def write_status(self, state: str | None = None) -> None:
         """Write the status file."""
         self.state = state or self.state
         try:
-            write_status(
+            status.write_status(
                 self.config.status_path, self.state, assigned=self.partitions.assigned,
                 folded=self.partitions.folded, paused=self.switches.breakers.paused_streams,
                 message=self.ending.message, updated_ms=time.time_ns() // 1_000_000,

@@ -106,7 +106,7 @@ async def flush(runtime: Runtime, consumer: Consumer, give_up: Guard) -> int:
     for group in by_stream.values():
         await _flush_stream(runtime, group[0].spec, group, give_up)
     await commit(runtime, consumer)
-    runtime.tell()
+    runtime.write_status()
     return max((parts(c.changes for c in group) for group in by_stream.values()), default=0)
 
 

@@ -49,7 +49,7 @@ async def recover_assigned(runtime: Runtime, consumer: Consumer, outdated: Calla
     if not outdated():
         log.info("assigned %d partitions, %d of them new", len(assigned), len(missing))
         runtime.rebalance_since = None
-        runtime.tell("ready")
+        runtime.write_status("ready")
 
 
 async def learn_switches(runtime: Runtime, outdated: Callable[[], bool]) -> None:
@@ -105,7 +105,7 @@ async def load(
                 raise
             log.warning("looking again: %s", error)
             await asyncio.sleep(runtime.config.recheck_ms / 1000 / RECHECKS)
-    raise AssertionError("the last doubt raises")
+    raise AssertionError("the last look raises")
 
 
 def read(sink: Sink, partitions: Iterable[Partition]) -> dict[Partition, Progress]:
