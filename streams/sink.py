@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from streams.core.breaker import Breaker
+from streams.core.home import Homes
 from streams.core.values import Changes, PaneIds, Progress
 from streams.spec import StreamSpec
 
@@ -34,7 +35,7 @@ class Sink(Protocol):
     """A store of windows. Calls block and come from one thread; each `put_*` is idempotent.
 
     The caller owns the order (see `streams.worker.flush.steps`): rows, ids, late, dead, noted,
-    then progress.
+    then strays are sent home, then progress.
     Each `put_*` takes the settled changes of one stream and writes its own part of them.
     """
 
@@ -69,6 +70,15 @@ class Sink(Protocol):
 
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write how far each partition has come; after this the changes count as flushed."""
+
+    def homes(self, topic: str) -> list[Homes]:
+        """What was decided on homes of this topic's events, in order of `change`; of all topic ids."""
+
+    def put_homes(self, homes: Homes) -> None:
+        """Store a decision, unless there is one of this topic, topic id and change: the first stays for good.
+
+        Whoever wants to know which one that is asks `homes` afterwards.
+        """
 
     def breakers(self) -> dict[str, Breaker]:
         """The switch of each stream that was ever paused, by the stream's name."""

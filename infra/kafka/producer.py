@@ -15,7 +15,7 @@ from infra.kafka.access import (
     knock,
     text,
 )
-from infra.kafka.partitioner import partition_of
+from streams.core.home import partition_of
 
 _BATCH_BYTES = 262_144
 _LINGER_MS = 50

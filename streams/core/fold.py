@@ -65,6 +65,9 @@ class Fold(Protocol):
         log itself is broken.
         """
 
+    def close_all(self) -> None:
+        """Close every open pane, as if the watermark had passed it; after a replay, before anything else."""
+
     def capture(self) -> Changes | None:
         """Take all that waits, together with the position it belongs to; None when nothing changed.
 

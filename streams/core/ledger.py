@@ -18,9 +18,11 @@ from streams.core.values import (
     Progress,
     Row,
     Rows,
+    StrayMessage,
     Unread,
     version_of,
 )
+from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
 
@@ -32,6 +34,8 @@ class Counts(Protocol):
     max_append_ms: int
     folded: int
     duplicates: int
+    strays: int
+    away: int
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class PlainCounts:
     max_append_ms: int = 0
     folded: int = 0
     duplicates: int = 0
+    strays: int = 0
+    away: int = 0
 
 
 class Ledger:
@@ -79,7 +85,8 @@ class Ledger:
     @property
     def events(self) -> int:
         """Events read since the partition's beginning, whatever became of them."""
-        return self.counts.folded + self.counts.duplicates + self.late + self.dead
+        counts = self.counts
+        return counts.folded + counts.duplicates + counts.strays + self.late + self.dead
 
     @property
     def bytes(self) -> int:
@@ -96,7 +103,16 @@ class Ledger:
     def _count_from_stored(self) -> None:
         stored, counts = self.stored, self.counts
         counts.folded, counts.duplicates = stored.folded, stored.duplicates
+        counts.strays, counts.away = stored.strays, stored.away
         self.late, self.dead = stored.late, stored.dead
+
+    def close_all(self) -> None:
+        """From here on no pane is open any more: the watermark is behind the last that may have been.
+
+        What still comes for one of them is late, its own row.
+        """
+        end_ms = pane_start(self.counts.max_event_ms, self._rules.pane_ms) + self._rules.pane_ms
+        self.stored = replace(self.stored, watermark_ms=max(self.watermark_ms, end_ms))
 
     def progress(self, first_offset: int) -> Progress:
         """Where the fold stands, whose open panes begin with `first_offset`."""
@@ -115,16 +131,20 @@ class Ledger:
             duplicates=counts.duplicates,
             late=self.late,
             dead=self.dead,
+            strays=counts.strays,
+            away=counts.away,
         )
 
     def is_news(self, progress: Progress) -> bool:
         """Whether this progress was not captured before, and is not what is stored."""
         return not self.replaying and progress != self._reported
 
-    def take(self, progress: Progress, rows: Rows, closed: list[ClosedPane]) -> Changes:
-        """All that waits, together with these windows and the progress that they belong to."""
+    def take(
+        self, progress: Progress, rows: Rows, closed: list[ClosedPane], strays: list[StrayMessage]
+    ) -> Changes:
+        """All that waits, together with these windows and strays and the progress that they belong to."""
         self._reported = progress
-        return Changes(progress, rows, closed, self._late_events.take(), *self.refusals.take())
+        return Changes(progress, rows, closed, self._late_events.take(), *self.refusals.take(), strays)
 
     def add_late(self, event: Event, start_ms: int, index: int, message: Message) -> None:
         """Keep an event whose pane has closed; of one that is read again all is stored."""

@@ -4,12 +4,14 @@ Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
 from streams.core.aggregate import Plan
 from streams.core.fold import ENDLESS, Batches
 from streams.core.framing import unpack
+from streams.core.home import partition_of
 from streams.core.ledger import Ledger, PlainCounts
 from streams.core.message import Message, in_order
 from streams.core.pane import Pane
@@ -17,6 +19,7 @@ from streams.core.panes import NEVER_MS, NO_PANE, OpenPanes
 from streams.core.records import between
 from streams.core.refusals import Refusals
 from streams.core.rules import Rules
+from streams.core.strays import Strays, own_bytes
 from streams.core.values import Changes, Progress, RecordBatch, Rows, Unread
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
@@ -33,6 +36,14 @@ class PlainFold:
         self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
         self._panes = OpenPanes(plan, rules.pane_ms, dedupe=spec.dedupe)
         self._ledger = Ledger(spec, rules, plan, progress, self._counts)
+        # of a stream without repeats each event may count where it is
+        self._homes = progress.homes if spec.dedupe else 0
+        self._key_of, self._partition, self._forward = (
+            attrgetter(spec.key),
+            progress.partition,
+            progress.forward,
+        )
+        self._strays = Strays(rules.limits.bundle_events)
         self._close_at_ms = NEVER_MS
         # once more than this waits, the fold stops behind the message that it is at
         self._enough = ENDLESS
@@ -73,7 +84,12 @@ class PlainFold:
         """About how many bytes wait to be flushed; 0 while nothing can be."""
         if self.replaying:
             return 0
-        return self._panes.kept_bytes + self._panes.rows_waiting * ROW_BYTES + self._ledger.bytes
+        return (
+            self._panes.kept_bytes
+            + self._panes.rows_waiting * ROW_BYTES
+            + self._strays.bytes
+            + self._ledger.bytes
+        )
 
     @property
     def open_bytes(self) -> int:
@@ -109,7 +125,12 @@ class PlainFold:
             return None
         waiting, closed = self._panes.take()
         rows = Rows.of(self._ledger.row(pane.start_ms, key, total, 0) for pane, key, total in waiting)
-        return self._ledger.take(progress, rows, closed)
+        return self._ledger.take(progress, rows, closed, self._strays.take())
+
+    def close_all(self) -> None:
+        """Close every open pane, as if the watermark had passed it."""
+        self._ledger.close_all()
+        self._close_panes()
 
     def _fold_piece(self, batch: RecordBatch) -> None:
         if self.replaying:
@@ -136,6 +157,9 @@ class PlainFold:
                     return
                 continue
             at_ms = event.occurred_at
+            if self._homes and self._home_of(event) != self._partition:
+                pane = self._fold_event(event, 0, Message(offset, append_ms, key, value))
+                continue
             # most events fall into the pane of the event before, and it is still open
             if not pane.start_ms <= at_ms < pane.end_ms or at_ms > append_ms:
                 pane = self._fold_event(event, 0, Message(offset, append_ms, key, value))
@@ -165,16 +189,38 @@ class PlainFold:
         if at_ms > append_ms + self._rules.skew_ms:
             self._ledger.refuse_ahead(at_ms, index, message)
             return NO_PANE
-        start_ms = pane_start(at_ms, self._rules.pane_ms)
+        start_ms, home = pane_start(at_ms, self._rules.pane_ms), self._home_of(event)
+        if home != self._partition and self._forward:
+            self._send_home(home, event, index, message)
+            return NO_PANE
+        counts.away += home != self._partition
         pane = self._panes.get(start_ms) or self._open(start_ms, message.offset)
         if pane is NO_PANE:
             self._ledger.add_late(event, start_ms, index, message)
         else:
             self._count_in(pane, event, message.offset)
+        self._see(at_ms, append_ms)
+        return pane if start_ms in self._panes else NO_PANE
+
+    def _home_of(self, event: Event) -> int:
+        """The partition that an event belongs to; this one where homes are not reckoned."""
+        if not self._homes:
+            return self._partition
+        return partition_of((self._key_of(event) or "").encode(), self._homes)
+
+    def _send_home(self, home: int, event: Event, index: int, message: Message) -> None:
+        """Keep a stray to be sent; of one that is read again that was done."""
+        if not self.replaying:
+            self._strays.add(home, own_bytes(self._codec, event, message.raw(index)))
+            self._counts.strays += 1
+        self._see(event.occurred_at, message.append_ms)
+
+    def _see(self, at_ms: int, append_ms: int) -> None:
+        """Note the times of a valid event, whatever becomes of it, and close what they close."""
+        counts = self._counts
         counts.max_event_ms = max(counts.max_event_ms, at_ms)
         counts.max_append_ms = max(counts.max_append_ms, append_ms)
         self._close_panes()
-        return pane if start_ms in self._panes else NO_PANE
 
     def _open(self, start_ms: int, offset: int) -> Pane:
         """A new pane, or NO_PANE where the watermark has closed it."""

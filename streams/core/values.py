@@ -89,6 +89,9 @@ class Progress:
     `max_event_ms` and `max_append_ms` are the highest times seen, from which the watermark follows;
     without both, a restarted worker would close panes at other offsets than one that never stopped.
     `topic_id` is Kafka's own, which another topic of the same name has not; empty when it is not known.
+    `homes` is the number of partitions by which homes of events are reckoned (see `streams.core.home`; 0: they
+    are not, each counts where it is), and `forward` whether `strays` are sent home. Those that are not count
+    where they are, `away` of them so far, repeats among them.
     """
 
     stream: str
@@ -106,6 +109,10 @@ class Progress:
     late: int = 0
     dead: int = 0
     topic_id: str = ""
+    homes: int = 0
+    forward: bool = True
+    strays: int = 0
+    away: int = 0
 
     @property
     def version(self) -> int:
@@ -194,6 +201,15 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
+class StrayMessage:
+    """A message to be sent to the partition `home`: so many events that belong there, as a bundle."""
+
+    home: int
+    value: bytes
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class PaneIds:
     """What is known of a closed pane: the ids folded on time, and where each late id was met first.
 
@@ -219,6 +235,7 @@ class Changes:
     late: list[LateEvent]
     dead: list[DeadLetter]
     noted: list[Noted] = field(default_factory=list)
+    strays: list[StrayMessage] = field(default_factory=list)
 
 
 def version_of(epoch: int, offset: int) -> int:

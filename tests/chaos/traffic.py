@@ -14,7 +14,7 @@ from random import Random
 
 import orjson
 
-from infra.kafka.partitioner import partition_of
+from streams.core.home import partition_of
 from tests.chaos.attacks import ATTACKS, SOURCES, Attack
 from tests.chaos.events import DAY_MS, KEYS, MAKERS, Event
 from tests.chaos.poison import POISON

@@ -14,8 +14,8 @@ from infra.cli import cli
 from infra.cli.common import run
 from infra.kafka.access import KafkaFailureError
 from infra.kafka.admin import Admin
-from infra.kafka.partitioner import partition_of
 from infra.kafka.producer import Producer
+from streams.core.home import partition_of
 
 TOPIC = "camera.events"
 

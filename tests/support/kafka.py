@@ -10,7 +10,7 @@ from kafka.structs import OffsetAndMetadata
 
 from infra.kafka.access import MAX_MESSAGE_BYTES
 from infra.kafka.admin import Admin
-from infra.kafka.partitioner import partition_of
+from streams.core.home import partition_of
 from tests.chaos.log import Place
 from tests.chaos.traffic import Message
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import orjson
 
 from infra.kafka.lines import LineReader
-from infra.kafka.partitioner import partition_of
 from infra.operate.times import clock_text
 from schemas.codec import Bundle, Codec
 from schemas.event import Event
 from sinks.letters import REPLAYED, REPLAYING, Letter
+from streams.core.home import partition_of
 from streams.core.pane import id_hash
 
 DAY_MS = 86_400_000

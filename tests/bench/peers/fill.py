@@ -9,7 +9,7 @@ import sys
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from infra.kafka.partitioner import partition_of
+from streams.core.home import partition_of
 from tests.bench.load import Load, camera_id, message, readings
 
 BATCH_BYTES = 16_384

@@ -11,7 +11,7 @@ import time
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from infra.kafka.partitioner import partition_of
+from streams.core.home import partition_of
 from tests.bench.load import T0_MS, Load, camera_id, message, readings
 
 SLOT_SECONDS = 0.02

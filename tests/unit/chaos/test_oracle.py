@@ -5,8 +5,8 @@ from copy import deepcopy
 
 import pytest
 
-from infra.kafka.partitioner import partition_of
 from sinks.memory import MemorySink
+from streams.core.home import partition_of
 from streams.core.late_duplicates import LateDeduplicator
 from streams.core.plain import PlainFold
 from streams.core.rules import Rules

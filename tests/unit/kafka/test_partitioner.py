@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2 as reference
 
-from infra.kafka.partitioner import murmur2, partition_of
+from streams.core.home import murmur2, partition_of
 
 
 @pytest.mark.parametrize(

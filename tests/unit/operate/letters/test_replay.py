@@ -7,7 +7,6 @@ import orjson
 import pytest
 
 from infra.kafka.lines import LineReader
-from infra.kafka.partitioner import partition_of
 from infra.operate.letters.discard import discard
 from infra.operate.letters.patch import Patch, read_corrections
 from infra.operate.letters.prepare import DAY_MS, ReplayRules, Sendable, Unsendable, prepare
@@ -16,6 +15,7 @@ from schemas.codec import Codec
 from sinks.letter_memory import MemoryLetters
 from sinks.letters import DISCARDED, OPEN, REPLAYED, REPLAYING, STATES, Letter, Place, Selection
 from sinks.memory import MemorySink
+from streams.core.home import partition_of
 from streams.core.values import DeadLetter
 from streams.registry import load_streams
 from tests.support.clickhouse import changes
