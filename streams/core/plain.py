@@ -38,11 +38,8 @@ class PlainFold:
         self._ledger = Ledger(spec, rules, plan, progress, self._counts)
         # of a stream without repeats each event may count where it is
         self._homes = progress.homes if spec.dedupe else 0
-        self._key_of, self._partition, self._forward = (
-            attrgetter(spec.key),
-            progress.partition,
-            progress.forward,
-        )
+        self._key_of, self._partition = attrgetter(spec.key), progress.partition
+        self._forward = progress.forward
         self._strays = Strays(rules.limits.bundle_events)
         self._close_at_ms = NEVER_MS
         # once more than this waits, the fold stops behind the message that it is at
@@ -84,12 +81,8 @@ class PlainFold:
         """About how many bytes wait to be flushed; 0 while nothing can be."""
         if self.replaying:
             return 0
-        return (
-            self._panes.kept_bytes
-            + self._panes.rows_waiting * ROW_BYTES
-            + self._strays.bytes
-            + self._ledger.bytes
-        )
+        rows = self._panes.kept_bytes + self._panes.rows_waiting * ROW_BYTES
+        return rows + self._strays.bytes + self._ledger.bytes
 
     @property
     def open_bytes(self) -> int:

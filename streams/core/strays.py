@@ -1,6 +1,6 @@
 """The strays of one partition that are not sent home yet, as the messages that they will travel in.
 
-A message holds events of one home only: a bundle that is sent again, or whose events are, meets the same ones.
+A message holds events of one home only, so that all of them are at home where it arrives.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from streams.core.values import StrayMessage
 
 # a message of strays has at most about so many bytes, and so many events
 MESSAGE_BYTES, MESSAGE_EVENTS = 64 * 1024, 1000
-# a longer event is written anew, of its own fields alone: what else is in it must not make it too large to be sent
+# a longer event is written anew, of its own fields alone: what else is in it might be too much to be sent
 STRAY_BYTES = 16 * 1024
 # what one weighs in memory beside its bytes
 WEIGHT = 120

@@ -89,9 +89,9 @@ class Progress:
     `max_event_ms` and `max_append_ms` are the highest times seen, from which the watermark follows;
     without both, a restarted worker would close panes at other offsets than one that never stopped.
     `topic_id` is Kafka's own, which another topic of the same name has not; empty when it is not known.
-    `homes` is the number of partitions by which homes of events are reckoned (see `streams.core.home`; 0: they
-    are not, each counts where it is), and `forward` whether `strays` are sent home. Those that are not count
-    where they are, `away` of them so far, repeats among them.
+    `homes` is the number of partitions by which homes of events are reckoned (see `streams.core.home`; 0:
+    they are not, each counts where it is), and `forward` whether `strays` are sent home. Those that are not
+    count where they are, `away` of them so far, repeats among them.
     """
 
     stream: str
