@@ -1,7 +1,7 @@
 """The sink on ClickHouse: settled changes as columns of integers, strings and bytes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -177,7 +177,7 @@ class ClickHouseSink:
             " ORDER BY change, topic_id, decided_at LIMIT 1 BY topic_id, change"
         )
         rows = self._session.query("homes", sql, {"topic": topic})
-        return [Homes(*rest, offsets=tuple(offsets)) for *rest, offsets in rows]
+        return [replace(Homes(*row), offsets=tuple(row[-1])) for row in rows]
 
     def put_homes(self, homes: Homes) -> None:
         """Store a decision; the server drops it where one of this topic, topic id and change is there."""
