@@ -23,6 +23,7 @@ from infra.stack.process.state import started
 from infra.stack.stack import AlreadyRunningError, Stack
 from sinks.store import ClickHouseSink
 from streams.core.home import Homes
+from streams.kafka_access import KafkaAccess
 from tests.support.clickhouse import new_database
 from tests.support.waiting import eventually
 
@@ -67,12 +68,12 @@ def test_kafka_comes_back_with_its_topics_on_its_port(own: Stack) -> None:
     """kill -9 of the broker loses nothing."""
     topic = f"kept-{uuid4().hex[:8]}"
     address = own.brokers
-    with Admin(address) as admin:
+    with Admin(KafkaAccess.at(address)) as admin:
         admin.create(topic, 2, 1, {})
     kill(own, "broker")
     eventually(lambda: broker_answers(port_of(address)), BACK_SECONDS)
     assert own.brokers == address
-    with Admin(address) as admin:
+    with Admin(KafkaAccess.at(address)) as admin:
         assert set(admin.topics([topic])) == {topic}
 
 
