@@ -2,7 +2,8 @@
 
 Five bytes choose the stream, how the rest is framed, the rules of time, where the log begins, of how many
 homes, and the topic's epoch. The rest is in pieces; between two stand CUT and two bytes: what happens after
-the piece before, and what the piece behind is like. So a mutation of any byte is again a log, and a message stands in it as it is.
+the piece before, and what the piece behind is like. So a mutation of any byte is again a log, and a message
+stands in it as it is.
 """
 
 from collections.abc import Iterator, Sequence
