@@ -17,7 +17,7 @@ from infra.cli.common import FAILED, CommandError, echo_json, json_option, pass_
 from infra.cli.progress import progress
 from infra.kafka.lines import LineReader, Problem, lines
 from infra.kafka.producer import Producer
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from schemas.codec import Codec
 from streams.registry import load_streams
@@ -77,7 +77,7 @@ def command(settings: Settings, stream: StreamSpec, file: str, raw: bool, as_jso
         if checked.refused:
             _refuse(checked, as_json)
             return FAILED
-        with Producer(broker_addresses(settings)) as producer:
+        with Producer(kafka_access(settings)) as producer:
             _send(reader, source, producer, checked.messages)
     seconds = time.monotonic() - started
     if as_json:
