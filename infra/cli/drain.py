@@ -11,8 +11,9 @@ from infra.kafka.admin import Admin
 from infra.operate.lag import Lag, lags, table
 from infra.operate.pauses import Pause, pauses
 from infra.operate.reads import PROGRESS, http_server, rows
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.sink import SinkUnavailable
 
@@ -31,13 +32,13 @@ def command(settings: Settings, timeout: float, as_json: bool) -> int:
     """
     specs = load_streams().values()
     topics = [s.topic for s in specs]
-    brokers = broker_addresses(settings)
-    with Admin(brokers) as admin:
+    kafka = kafka_access(settings)
+    with Admin(kafka) as admin:
         ends, starts = admin.ends(topics), admin.starts(topics)
     if not ends:
         raise CommandError("there are no topics: run `songlo topics`")
     server = http_server(settings)
-    _check_same_log(settings, brokers, rows(server, PROGRESS))
+    _check_same_log(settings, kafka, rows(server, PROGRESS))
 
     held: list[Pause] = []
 
@@ -94,9 +95,9 @@ def wait(
         sleep(min(_POLL_S, max(0.0, deadline - clock())))
 
 
-def _check_same_log(settings: Settings, brokers: str, progress: list[dict[str, Any]]) -> None:
+def _check_same_log(settings: Settings, kafka: KafkaAccess, progress: list[dict[str, Any]]) -> None:
     """Raises CommandError when a partition was folded further than its log goes."""
-    with Admin(brokers) as admin:
+    with Admin(kafka) as admin:
         # asked after the progress: meanwhile the log can only have grown
         ends = admin.ends({p["topic"] for p in progress})
     for p in lags(ends, {}, progress):

@@ -9,7 +9,7 @@ from infra.kafka.admin import Admin
 from infra.operate.lag import lags, table
 from infra.operate.pauses import noted, pauses
 from infra.operate.reads import PROGRESS, http_server, rows
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from streams.registry import load_streams
 
@@ -26,7 +26,7 @@ def command(settings: Settings, as_json: bool) -> None:
     """
     specs = load_streams().values()
     topics, server = [s.topic for s in specs], http_server(settings)
-    with Admin(broker_addresses(settings)) as admin:
+    with Admin(kafka_access(settings)) as admin:
         # progress first: asked the other way round, a running worker could seem to be ahead of the log
         progress = rows(server, PROGRESS)
         held = pauses(server, specs)

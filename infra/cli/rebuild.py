@@ -13,7 +13,7 @@ from infra.cli.progress import progress
 from infra.operate.reads import native_server
 from infra.operate.rebuild import logs_of, parts, rebuild
 from infra.operate.times import clock_text, moment_ms, short_text
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.rules import rules_of
 from infra.settings.values import Settings
 from sinks.clickhouse import Session
@@ -77,16 +77,16 @@ def command(
     """
     rules = rules_of(settings)
     span = _span(from_ms, to_ms, rules)
-    server, brokers = native_server(settings), broker_addresses(settings)
+    server, kafka = native_server(settings), kafka_access(settings)
     with closing(Session(server)) as session:
         check_schema(session, [stream])
     with closing(ClickHouseSink(server)) as sink:
         stored = sink.progress(stream.topic, range(_PARTITIONS))
-        chosen = parts(stored, logs_of(brokers, stored, span, rules), span, rules, accept_gap=accept_gap)
+        chosen = parts(stored, logs_of(kafka, stored, span, rules), span, rules, accept_gap=accept_gap)
         with closing(ClickHouseShadow(server, stream, rules.pane_ms, span)) as shadow:
             with progress(stream.topic, sum(part.offsets for part in chosen)) as advance:
                 rebuild(
-                    brokers, sink, shadow, stream, rules, span, chosen, advance,
+                    kafka, sink, shadow, stream, rules, span, chosen, advance,
                     accept_gap=accept_gap, unpack_bytes=settings.unpack_mb << 20,
                 )  # fmt: skip
             compared = shadow.compare(limit)

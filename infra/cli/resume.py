@@ -9,7 +9,7 @@ from infra.cli.common import CommandError, echo_json, json_option, pass_settings
 from infra.cli.produce import StreamChoice
 from infra.kafka.admin import Admin
 from infra.operate.reads import native_server
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from sinks.store import ClickHouseSink
 from streams.core.breaker import Breaker
@@ -53,7 +53,7 @@ def command(settings: Settings, stream: StreamSpec, past: bool, as_json: bool) -
 
 def _ends(settings: Settings, sink: Sink, stream: StreamSpec) -> dict[int, int]:
     """The end of each partition's log by now, with its epoch: that of its progress, or the one set."""
-    with Admin(broker_addresses(settings)) as admin:
+    with Admin(kafka_access(settings)) as admin:
         ends = {number: end for (_, number), end in admin.ends([stream.topic]).items()}
     if not ends:
         raise CommandError(f"there is no topic {stream.topic}: run `songlo topics`")

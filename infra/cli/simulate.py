@@ -14,7 +14,7 @@ from infra.demo.simulate.moment import SimulatedMoment
 from infra.demo.simulate.send import SendCounts, send_in_time
 from infra.kafka.lines import LineReader
 from infra.kafka.producer import Producer
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from schemas.codec import Codec
 from streams.registry import load_streams
@@ -131,7 +131,7 @@ def ahead_ms(start_ms: int, at_s: int) -> int:
 def _send(settings: Settings, plan: LoadPlan) -> SendCounts:
     readers = {n: LineReader(s, Codec(s.event), None) for n, s in load_streams().items() if n in plan.streams}
     tally = SendCounts()
-    with Producer(broker_addresses(settings)) as producer:
+    with Producer(kafka_access(settings)) as producer:
         try:
             send_in_time(simulate(tuyen_quang(), plan), readers, producer, tally, _now_ms, Event().wait)
         except KeyboardInterrupt:

@@ -7,7 +7,7 @@ import click
 from infra.cli.common import echo_json, json_option, pass_settings
 from infra.kafka.admin import Admin
 from infra.kafka.topics import apply, plan
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from streams.registry import load_streams
 
@@ -25,7 +25,7 @@ def command(settings: Settings, dry_run: bool, as_json: bool) -> None:
     of a topic that exists is never changed.
     """
     specs = load_streams().values()
-    with Admin(broker_addresses(settings)) as admin:
+    with Admin(kafka_access(settings)) as admin:
         steps = plan(specs, admin.topics([s.topic for s in specs]), settings)
         if not dry_run:
             apply(admin, steps, settings.replication)

@@ -96,11 +96,11 @@ def _tables(environ: Mapping[str, str]) -> None:
 def _topics(environ: Mapping[str, str]) -> None:
     from infra.kafka.admin import Admin  # noqa: PLC0415  # while the broker starts
     from infra.kafka.topics import apply, plan  # noqa: PLC0415
-    from infra.settings.addresses import broker_addresses  # noqa: PLC0415
+    from infra.settings.addresses import kafka_access  # noqa: PLC0415
     from streams.registry import load_streams  # noqa: PLC0415
 
     settings, specs = load_settings({**os.environ, **environ}), load_streams().values()
-    with Admin(broker_addresses(settings)) as admin:
+    with Admin(kafka_access(settings)) as admin:
         apply(admin, plan(specs, admin.topics([s.topic for s in specs]), settings), settings.replication)
 
 

@@ -8,7 +8,7 @@ import click
 
 from infra.cli.common import pass_settings
 from infra.operate.reads import native_server
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.rules import rules_of
 from infra.settings.values import Settings
 from sinks.clickhouse import Server, Session
@@ -45,7 +45,7 @@ def command(settings: Settings, status_path: Path | None, accept_gap: bool) -> i
     server = native_server(settings)
     _wait_for_tables(server, specs)
     config = WorkerConfig(
-        brokers=tuple(broker_addresses(settings).split(",")),
+        kafka=kafka_access(settings, "songlo-worker"),
         group=settings.group,
         rules=rules_of(settings),
         epoch=settings.epoch,

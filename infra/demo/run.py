@@ -20,7 +20,7 @@ from infra.demo.simulate.send import SendCounts, send_in_time
 from infra.kafka.lines import LineMessage, LineReader
 from infra.kafka.producer import Producer
 from infra.operate.reads import http_server, rows
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.environment import load_settings
 from infra.settings.values import Settings
 from schemas.codec import Codec
@@ -40,7 +40,7 @@ def run_demo(settings: Settings, stopped: Event) -> SendCounts:
     specs = load_streams()
     readers = {name: LineReader(spec, Codec(spec.event), None) for name, spec in specs.items()}
     tally = SendCounts()
-    with Producer(broker_addresses(settings)) as producer:
+    with Producer(kafka_access(settings)) as producer:
         now_ms = _now_ms()
         began = time.monotonic()
         for message in _junctions(readers["camera"], now_ms, _watermark(settings)):

@@ -11,6 +11,7 @@ from typing import Any
 
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
+from streams.kafka_access import KafkaAccess
 from streams.worker.client.knock import knock as anybody
 
 # the library logs each retry to a handler that prints by default; errors reach the user as exceptions
@@ -26,28 +27,28 @@ class KafkaFailureError(Exception):
     """Kafka could not be reached, or refused."""
 
 
-def connection(brokers: str) -> dict[str, Any]:
-    """What every client of kafka-python is given to reach Kafka; `brokers` is host:port,host:port."""
-    return {"bootstrap_servers": brokers.split(","), "bootstrap_timeout_ms": REACH_MS}
+def connection(kafka: KafkaAccess) -> dict[str, Any]:
+    """What every client of kafka-python is given to reach Kafka."""
+    return {**kafka.options(), "bootstrap_timeout_ms": REACH_MS}
 
 
-def knock(brokers: str) -> None:
+def knock(kafka: KafkaAccess) -> None:
     """Raise KafkaFailureError when nobody listens: at once, where the library would try for a while."""
     try:
-        anybody(brokers.split(","), _KNOCK_S)
+        anybody(kafka.addresses, _KNOCK_S)
     except OSError as e:
         raise KafkaFailureError(f"Kafka does not answer at {e}; see `songlo status`") from e
 
 
 @contextmanager
-def failures(brokers: str) -> Iterator[None]:
+def failures(kafka: KafkaAccess) -> Iterator[None]:
     """Errors of the library become KafkaFailureError."""
     try:
         yield
     except (KafkaConnectionError, KafkaTimeoutError) as e:
-        raise KafkaFailureError(f"Kafka at {brokers} does not answer: {text(e)}; see `songlo status`") from e
+        raise KafkaFailureError(f"Kafka at {kafka} does not answer: {text(e)}; see `songlo status`") from e
     except KafkaError as e:
-        raise KafkaFailureError(f"Kafka at {brokers}: {text(e)}") from e
+        raise KafkaFailureError(f"Kafka at {kafka}: {text(e)}") from e
 
 
 def text(error: Exception) -> str:

@@ -1,13 +1,14 @@
 """Topics and offsets of a Kafka: asked, created and changed."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from infra.kafka.access import REACH_MS, connection, failures, knock
+from streams.kafka_access import KafkaAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,11 @@ class Topic:
 class Admin:
     """Topics and offsets; a context manager. All methods raise KafkaFailureError."""
 
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers
-        knock(brokers)
-        with failures(brokers):
-            self._kafka = KafkaAdminClient(
-                **connection(brokers),
-                request_timeout_ms=REACH_MS,
-            )
+    def __init__(self, access: KafkaAccess) -> None:
+        self._access = access
+        knock(access)
+        with failures(access):
+            self._kafka = KafkaAdminClient(**connection(replace(access, request_ms=REACH_MS)))
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +41,7 @@ class Admin:
 
     def topics(self, names: Collection[str]) -> dict[str, Topic]:
         """Those of the named topics that exist."""
-        with failures(self._brokers):
+        with failures(self._access):
             present = set(self._kafka.list_topics())
             wanted = [n for n in names if n in present]
             if not wanted:
@@ -59,12 +57,12 @@ class Admin:
     def create(self, name: str, partitions: int, replication: int, config: Mapping[str, str]) -> None:
         """Create a topic, and wait until it can be used."""
         options = {"num_partitions": partitions, "replication_factor": replication, "configs": dict(config)}
-        with failures(self._brokers):
+        with failures(self._access):
             self._kafka.create_topics({name: options}, wait_for_metadata=True)
 
     def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set settings of a topic; those not named stay."""
-        with failures(self._brokers):
+        with failures(self._access):
             self._kafka.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(config))])
 
     def ends(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
@@ -80,7 +78,7 @@ class Admin:
         wanted = {TopicPartition(t.name, p): which for t in found.values() for p in range(t.partitions)}
         if not wanted:
             return {}
-        with failures(self._brokers):
+        with failures(self._access):
             offsets = self._kafka.list_partition_offsets(wanted, IsolationLevel.READ_COMMITTED)
         return {(tp.topic, tp.partition): o.offset for tp, o in offsets.items()}
 

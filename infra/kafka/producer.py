@@ -16,6 +16,7 @@ from infra.kafka.access import (
     text,
 )
 from streams.core.home import partition_of
+from streams.kafka_access import KafkaAccess
 
 _BATCH_BYTES = 262_144
 _LINGER_MS = 50
@@ -35,12 +36,12 @@ class Producer:
     A context manager; leaving it without an error waits for what is on its way.
     """
 
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers
-        knock(brokers)
-        with failures(brokers):
+    def __init__(self, access: KafkaAccess) -> None:
+        self._access = access
+        knock(access)
+        with failures(access):
             self._kafka = KafkaProducer(
-                **connection(brokers),
+                **connection(access),
                 max_block_ms=_METADATA_MS,
                 delivery_timeout_ms=_DELIVERY_MS,
                 acks="all",
@@ -71,7 +72,7 @@ class Producer:
 
     def close(self) -> None:
         """Leave, without waiting for what is still on its way."""
-        with failures(self._brokers):
+        with failures(self._access):
             self._kafka.close(timeout=1)
 
     def send(self, topic: str, key: bytes, value: bytes | None, partition: int | None = None) -> None:
@@ -79,19 +80,24 @@ class Producer:
 
         It goes to the partition of its key, unless one is named. Raises KafkaFailureError.
         """
-        cached = (topic, key)
         if partition is None:
-            partition = self._cache.get(cached)
+            partition = self.home(topic, key)
+        try:
+            self._waiting.append(self._kafka.send(topic, value, key, partition=partition))
+        except KafkaError as e:
+            raise KafkaFailureError(f"{topic} at {self._access}: {text(e)}") from e
+        if len(self._waiting) >= 2 * _WINDOW:
+            self._settle(_WINDOW)
+
+    def home(self, topic: str, key: bytes) -> int:
+        """The partition of a key; raises KafkaFailureError when there is no such topic."""
+        cached = (topic, key)
+        partition = self._cache.get(cached)
         if partition is None:
             if len(self._cache) >= _CACHED_KEYS:
                 self._cache.clear()
             partition = self._cache[cached] = partition_of(key, self.partitions(topic))
-        try:
-            self._waiting.append(self._kafka.send(topic, value, key, partition=partition))
-        except KafkaError as e:
-            raise KafkaFailureError(f"{topic} at {self._brokers}: {text(e)}") from e
-        if len(self._waiting) >= 2 * _WINDOW:
-            self._settle(_WINDOW)
+        return partition
 
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has; raises KafkaFailureError when there is no such topic."""
@@ -100,14 +106,14 @@ class Producer:
                 found = self._kafka.partitions_for(topic)
             except KafkaError as e:
                 raise KafkaFailureError(
-                    f"no topic {topic} at {self._brokers}: run `songlo topics` ({e})"
+                    f"no topic {topic} at {self._access}: run `songlo topics` ({e})"
                 ) from e
             self._partitions[topic] = len(found)
         return self._partitions[topic]
 
     def flush(self) -> None:
         """Wait until all is acknowledged. Raises NotSentError when a message was not."""
-        with failures(self._brokers):
+        with failures(self._access):
             self._kafka.flush(timeout=_DELIVERY_MS / 1000)
         self._settle(0)
         if self._failed:

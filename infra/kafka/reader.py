@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from infra.kafka.access import MAX_MESSAGE_BYTES, KafkaFailureError, connection, failures, knock
 from infra.kafka.batches import check_batches
 from streams.core.values import RecordBatch
+from streams.kafka_access import KafkaAccess
 from streams.worker.client.decompress import UNPACK_BYTES
 
 _READ_MS = 60_000
@@ -22,12 +23,12 @@ class LogReader:
     All methods raise KafkaFailureError.
     """
 
-    def __init__(self, brokers: str, unpack_bytes: int = UNPACK_BYTES) -> None:
-        self._brokers = brokers
-        knock(brokers)
-        with failures(brokers):
+    def __init__(self, access: KafkaAccess, unpack_bytes: int = UNPACK_BYTES) -> None:
+        self._access = access
+        knock(access)
+        with failures(access):
             self._kafka = KafkaConsumer(
-                **connection(brokers),
+                **connection(access),
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -48,19 +49,19 @@ class LogReader:
     def first_since(self, times_ms: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int | None]:
         """Of each partition the first offset appended at its time or later; None when there is none."""
         wanted = {TopicPartition(*place): ms for place, ms in times_ms.items()}
-        with failures(self._brokers):
+        with failures(self._access):
             found = self._kafka.offsets_for_times(wanted) if wanted else {}
         return {(tp.topic, tp.partition): at.offset if at else None for tp, at in found.items()}
 
     def read(self, topic: str, partition: int, begin: int, end: int) -> Iterator[RecordBatch]:
         """The messages from `begin` to before `end`; those of a batch share their append time."""
         tp = TopicPartition(topic, partition)
-        with failures(self._brokers):
+        with failures(self._access):
             self._kafka.assign([tp])
             self._kafka.seek(tp, begin)
         moved = time.monotonic()
         while begin < end:
-            with failures(self._brokers):
+            with failures(self._access):
                 records = self._kafka.poll(timeout_ms=500).get(tp, ())
                 position = self._kafka.position(tp)
             for append_ms, group in groupby((r for r in records if r.offset < end), _append_ms):
@@ -73,7 +74,7 @@ class LogReader:
                 begin, moved = position, time.monotonic()
             elif time.monotonic() > moved + _READ_MS / 1000:
                 raise KafkaFailureError(
-                    f"{topic}[{partition}] at {self._brokers}: no answer from offset {begin} on"
+                    f"{topic}[{partition}] at {self._access}: no answer from offset {begin} on"
                 )
 
 

@@ -9,6 +9,7 @@ from infra.operate.times import clock_text
 from streams.core.rebuild import Span, first_open
 from streams.core.rules import Rules
 from streams.core.values import Progress, RecordBatch
+from streams.kafka_access import KafkaAccess
 from streams.shadow import CannotRebuild, Shadow, fill
 from streams.sink import Sink
 from streams.spec import StreamSpec
@@ -67,7 +68,7 @@ def parts(
 
 
 def logs_of(
-    brokers: str, stored: Mapping[int, Progress], span: Span, rules: Rules
+    kafka: KafkaAccess, stored: Mapping[int, Progress], span: Span, rules: Rules
 ) -> dict[int, PartitionLog]:
     """What Kafka holds of each partition; no event of the span lies before its `since`.
 
@@ -75,7 +76,7 @@ def logs_of(
     appended that long before the span can't belong to it. Raises KafkaFailureError.
     """
     topics = {p.topic for p in stored.values()}
-    with Admin(brokers) as admin, LogReader(brokers) as reader:
+    with Admin(kafka) as admin, LogReader(kafka) as reader:
         starts, ends = admin.starts(topics), admin.ends(topics)
         there = [p for p in stored.values() if (p.topic, p.partition) in ends]
         since = reader.first_since(
@@ -87,7 +88,7 @@ def logs_of(
 
 
 def rebuild(
-    brokers: str,
+    kafka: KafkaAccess,
     sink: Sink,
     shadow: Shadow,
     spec: StreamSpec,
@@ -104,7 +105,7 @@ def rebuild(
     Raises CannotRebuild, KafkaFailureError, SinkUnavailable or SinkRejected; nothing has changed then.
     """
     begins = {part.progress.partition: part.begin for part in chosen}
-    with LogReader(brokers, unpack_bytes) as reader:
+    with LogReader(kafka, unpack_bytes) as reader:
 
         def read(progress: Progress) -> Iterator[RecordBatch]:
             at = begins[progress.partition]

@@ -1,41 +1,25 @@
 """Where Kafka and ClickHouse are: as set, else as the running local stack says."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from infra.settings.values import InvalidSettingError, NoStackError, Settings, variable
+from streams.kafka_access import KafkaAccess
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where Kafka and ClickHouse are: `brokers` as host:port,host:port, the others as host:port."""
-
-    brokers: str
-    clickhouse: str
-    clickhouse_http: str
-
-
-def addresses(settings: Settings) -> Addresses:
-    """Where to find Kafka and ClickHouse: what is set, else what the local stack's state file says.
-
-    Raises NoStackError when an address is neither set nor known.
-    """
-    return Addresses(broker_addresses(settings), native_address(settings), http_address(settings))
-
-
-def broker_addresses(settings: Settings) -> str:
-    """Kafka alone, host:port,host:port; raises NoStackError."""
-    return settings.brokers or _running(settings, "broker", "address", "brokers")
+def kafka_access(settings: Settings, client_id: str = "songlo") -> KafkaAccess:
+    """How to connect to Kafka; raises NoStackError when its address is neither set nor known."""
+    found = settings.brokers or _running(settings, "broker", "address", "brokers")
+    return KafkaAccess.at(found, client_id=client_id)
 
 
 def native_address(settings: Settings) -> str:
-    """ClickHouse's native protocol alone, host:port; raises NoStackError."""
+    """ClickHouse's native protocol, host:port; raises NoStackError."""
     return settings.clickhouse or _running(settings, "clickhouse", "native", "clickhouse")
 
 
 def http_address(settings: Settings) -> str:
-    """ClickHouse's HTTP alone, host:port; raises NoStackError."""
+    """ClickHouse's HTTP, host:port; raises NoStackError."""
     beside = _http_beside(settings.clickhouse)
     return settings.clickhouse_http or beside or _running(settings, "clickhouse", "http", "clickhouse_http")
 

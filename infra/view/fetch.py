@@ -9,7 +9,7 @@ from infra.kafka.admin import Admin
 from infra.operate.lag import Offsets, lags
 from infra.operate.pauses import pauses
 from infra.operate.reads import PROGRESS, http_server, rows
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from infra.view.snapshot import Category, Junction, OfficeFigures, Snapshot, StreamState
 from sinks.clickhouse import Server
@@ -85,7 +85,7 @@ class Source:
     def _offsets(self) -> tuple[Offsets, Offsets, str]:
         topics = [s.topic for s in self._specs]
         try:
-            self._admin = self._admin or Admin(broker_addresses(self._settings))
+            self._admin = self._admin or Admin(kafka_access(self._settings))
             return self._admin.ends(topics), self._admin.starts(topics), ""
         except (KafkaFailureError, ValueError) as e:
             self._leave()

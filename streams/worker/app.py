@@ -105,7 +105,7 @@ def build_app(runtime: Runtime, specs: Sequence[StreamSpec]) -> SongloApp:
     Call it in the loop that is to run it.
     """
     config = runtime.config
-    url = [URL(f"kafka://{address}") for address in config.brokers]
+    url = [URL(f"kafka://{address}") for address in config.kafka.addresses]
     app = SongloApp(
         config.group,
         broker=url,

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streams.core.rules import Rules
+from streams.kafka_access import KafkaAccess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """Addresses, times and bounds of one worker; times in milliseconds.
+    """Kafka, times and bounds of one worker; times in milliseconds.
 
     `epoch` is raised by one to accept that a topic was recreated; other topics keep theirs. `pending_bytes`
     bounds what may wait for a flush before consuming pauses; while the sink is away a worker holds at most
@@ -26,9 +27,8 @@ class WorkerConfig:
     `failpoints` is for tests (see `streams.worker.failpoints`).
     """
 
-    brokers: tuple[str, ...]
+    kafka: KafkaAccess
     group: str = "songlo"
-    client_id: str = "songlo-worker"
     rules: Rules = field(default_factory=Rules)
     epoch: int = 0
     flush_ms: int = 1000
@@ -43,7 +43,6 @@ class WorkerConfig:
     session_ms: int = 6_000
     heartbeat_ms: int = 1_000
     rebalance_ms: int = 30_000
-    request_ms: int = 30_000
     metadata_ms: int = 30_000
     commit_ms: int = 10_000
     stop_ms: int = 18_000
@@ -59,8 +58,6 @@ class WorkerConfig:
     failpoints: str = ""
 
     def __post_init__(self) -> None:
-        if not self.brokers:
-            raise ValueError("a worker needs the address of at least one broker: host:port")
         if not 0 < self.heartbeat_ms < self.session_ms:
             raise ValueError(
                 f"heartbeat_ms ({self.heartbeat_ms}) must be below session_ms ({self.session_ms})"

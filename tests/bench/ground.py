@@ -13,6 +13,7 @@ from infra.kafka.admin import Admin
 from infra.settings.environment import load_settings
 from infra.stack.stack import Stack
 from streams.engine import choose_engine
+from streams.kafka_access import KafkaAccess
 from tests.bench.environment import PEERS, ROOT
 from tests.bench.load import Load
 from tests.bench.run import Place
@@ -70,7 +71,7 @@ def ground_of(stack: Stack, work: Path, core: int | None) -> Ground:
 
 def ensure_topic(brokers: str, load: Load, say: Say) -> None:
     """Fill the load's topic, unless it is there with all events. Raises FillError."""
-    with Admin(brokers) as admin:
+    with Admin(KafkaAccess.at(brokers)) as admin:
         if sum(admin.ends([load.topic]).values()) == load.events:
             return
     say(f"sending {load.events:,} events of {load.keys:,} cameras to {load.partitions} partitions …")

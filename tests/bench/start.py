@@ -16,6 +16,7 @@ from infra.kafka.producer import Producer
 from infra.kafka.topics import apply, plan
 from infra.settings.environment import load_settings
 from infra.stack.process.service import last_lines, tethered
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.worker.config import WorkerConfig
 from tests.bench.environment import ROOT
@@ -38,7 +39,7 @@ MINUTES, PER_SECOND = 5, 1000
 SEED = 5
 START_SECONDS, RECOVERY_SECONDS = 3.0, 5.0
 TIMEOUT_SECONDS = 300.0
-SESSION_SECONDS = WorkerConfig(brokers=("",)).session_ms / 1000 + 1
+SESSION_SECONDS = WorkerConfig(kafka=KafkaAccess.at("nowhere:1")).session_ms / 1000 + 1
 
 
 def measure(runs: int, ground: Ground, say: Say) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def _start(ground: Ground) -> float:
     database = f"bench_start_{uuid4().hex[:8]}"
     target = Target(ground.brokers, "", ground.clickhouse, ground.clickhouse_http, database)
     specs = load_streams().values()
-    with Admin(ground.brokers) as admin:
+    with Admin(KafkaAccess.at(ground.brokers)) as admin:
         settings = load_settings({})
         apply(admin, plan(specs, admin.topics([spec.topic for spec in specs]), settings), 1)
     create_database(target)
@@ -140,7 +141,7 @@ def _recover(ground: Ground, say: Say) -> float:
 
 def _send_news(brokers: str, load: Load) -> None:
     """An event for each partition: when they are stored, all before them has been read again."""
-    with Producer(brokers) as producer:
+    with Producer(KafkaAccess.at(brokers)) as producer:
         for partition in range(load.partitions):
             event = {
                 "event_id": uuid4().hex,

@@ -12,6 +12,7 @@ from sinks.clickhouse import Server
 from sinks.store import ClickHouseSink
 from streams.core.rules import Rules
 from streams.core.values import Progress
+from streams.kafka_access import KafkaAccess
 from streams.worker.app import run_worker
 from streams.worker.config import WorkerConfig
 from tests.bench.songlo import spec_for
@@ -43,7 +44,7 @@ def main() -> int:
     a = parser.parse_args()
     settings = load_settings(os.environ)
     config = WorkerConfig(
-        brokers=tuple(a.brokers.split(",")),
+        kafka=KafkaAccess.at(a.brokers, client_id="songlo-worker"),
         group=a.database,
         rules=Rules(disorder_ms=settings.disorder_seconds * 1000),
         flush_ms=a.flush_ms,

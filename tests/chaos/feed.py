@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from infra.kafka.access import KafkaFailureError
 from infra.kafka.producer import Producer
+from streams.kafka_access import KafkaAccess
 from tests.chaos.hostile import Raw, Truth
 from tests.chaos.traffic import Message
 
@@ -74,7 +75,7 @@ class Feed:
         while True:
             try:
                 if producer is None:
-                    producer = Producer(self._brokers)
+                    producer = Producer(KafkaAccess.at(self._brokers))
                 for message in unsure[begin:]:
                     if isinstance(message, Raw):
                         self.truths[message.tag] = message.truth

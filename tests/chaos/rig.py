@@ -16,6 +16,7 @@ from infra.stack.process.service import last_lines
 from sinks.clickhouse import Server
 from sinks.migrate import migrate
 from sinks.query import stream_query
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.sink import SinkUnavailable
 from tests.chaos.feed import Feed
@@ -108,7 +109,7 @@ class Rig:
 
     def __enter__(self) -> Self:
         specs = load_streams().values()
-        with Admin(self.stack.brokers) as admin:
+        with Admin(KafkaAccess.at(self.stack.brokers)) as admin:
             apply(admin, plan(specs, admin.topics([s.topic for s in specs]), self.settings), 1)
         migrate(Server.at(self.stack.clickhouse, database=self.name), specs)
         self.watch.start()
@@ -178,7 +179,7 @@ class Rig:
 
     def lag(self) -> dict[Place, int]:
         """Messages not yet accounted for, by partition. Raises KafkaFailureError, SinkError."""
-        with Admin(self.stack.brokers) as admin:
+        with Admin(KafkaAccess.at(self.stack.brokers)) as admin:
             starts, ends = admin.starts(self.topics), admin.ends(self.topics)
         stored = self.positions()
         behind = {place: end - stored.get(place, starts[place]) for place, end in ends.items()}

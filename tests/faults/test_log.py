@@ -10,6 +10,7 @@ from infra.kafka.topics import apply, plan
 from infra.operate.reads import rows
 from infra.stack.kafka.broker import broker_answers
 from infra.stack.stack import Stack
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.worker.app import EXIT_HELP
 from tests.chaos.attacks import ATTACKS
@@ -67,7 +68,7 @@ def test_commits_are_deleted_or_set_elsewhere(rig: Rig, traffic: Mischief, seed:
         rig.wait_caught_up()
         worker.terminate()
         rig.feed(traffic(rng.randrange(1 << 30), 200, name=f"{change}-after")).join()
-        with Admin(rig.stack.brokers) as admin:
+        with Admin(KafkaAccess.at(rig.stack.brokers)) as admin:
             starts, ends = admin.starts(rig.topics), admin.ends(rig.topics)
         if change == "deleted":
             kafka.delete_commits(rig.stack.brokers, rig.name)
@@ -139,7 +140,7 @@ def test_the_log_is_cut_under_a_running_worker(rig: Rig, traffic: Mischief, seed
 def recreate(rig: Rig) -> None:
     """Delete the cameras' topic and create it again, empty."""
     kafka.delete(rig.stack.brokers, [CAMERA])
-    with Admin(rig.stack.brokers) as admin:
+    with Admin(KafkaAccess.at(rig.stack.brokers)) as admin:
         specs = load_streams().values()
         apply(admin, plan(specs, admin.topics([s.topic for s in specs]), rig.settings), 1)
 
@@ -197,7 +198,7 @@ def test_a_topic_is_recreated_and_outgrows_the_position(
         worker.terminate()
     recreate(rig)
     rig.feed(traffic(seed, 1500, name="new")).join()
-    with Admin(rig.stack.brokers) as admin:
+    with Admin(KafkaAccess.at(rig.stack.brokers)) as admin:
         ends = admin.ends([CAMERA])
     assert all(end > reached[place] for place, end in ends.items())
     if sleeps:

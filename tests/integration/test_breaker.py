@@ -10,6 +10,7 @@ import pytest
 
 from infra.kafka.admin import Admin
 from infra.kafka.producer import Producer
+from streams.kafka_access import KafkaAccess
 from tests.support.clickhouse import ask
 from tests.support.commands import Commands
 from tests.support.events import T0_MS, camera_event, message
@@ -27,7 +28,7 @@ LIMIT = {"breaker_percent": 50, "breaker_events": 200}
 def stream(stack: Any, tmp_path: Path) -> Iterator[River]:
     """A topic of cameras; that of payments is made beside it."""
     with river(stack, tmp_path, PARTITIONS) as made:
-        with Admin(stack.brokers) as admin:
+        with Admin(KafkaAccess.at(stack.brokers)) as admin:
             admin.create(payments(made), 2, 1, {"message.timestamp.type": "LogAppendTime"})
         yield made
 
@@ -53,7 +54,7 @@ def start(stream: River) -> Any:
 
 def pay(stream: River, first: int, count: int) -> None:
     """Send payments."""
-    with Producer(stream.stack.brokers) as producer:
+    with Producer(KafkaAccess.at(stream.stack.brokers)) as producer:
         for i in range(first, first + count):
             event = {
                 "event_id": f"q{i}",

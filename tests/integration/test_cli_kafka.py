@@ -16,6 +16,7 @@ from infra.kafka.access import KafkaFailureError
 from infra.kafka.admin import Admin
 from infra.kafka.producer import Producer
 from streams.core.home import partition_of
+from streams.kafka_access import KafkaAccess
 
 TOPIC = "camera.events"
 
@@ -65,7 +66,7 @@ class Songlo:
 
     def ends(self) -> dict[int, int]:
         """The end of each partition of the camera topic."""
-        with Admin(self.stack.brokers) as admin:
+        with Admin(KafkaAccess.at(self.stack.brokers)) as admin:
             return {partition: end for (_, partition), end in admin.ends([TOPIC]).items()}
 
 
@@ -200,7 +201,7 @@ def test_migrate_sql_lag_and_drain(songlo: Songlo) -> None:
 def test_drain_ends_when_progress_has_reached_the_end(songlo: Songlo) -> None:
     """It believes ClickHouse's progress, which is written after the rows."""
     assert songlo("migrate") == 0
-    with Admin(songlo.stack.brokers) as admin:
+    with Admin(KafkaAccess.at(songlo.stack.brokers)) as admin:
         ends = admin.ends([TOPIC, "qr.payments", "service.transactions"])
     values = ", ".join(f"('s', '{topic}', {p}, {end})" for (topic, p), end in ends.items())
     # written by hand: this test is about the waiting
@@ -223,12 +224,13 @@ def test_drain_notices_a_topic_that_was_recreated(songlo: Songlo) -> None:
 def test_a_broker_that_is_away_is_named() -> None:
     """An address where nobody listens: one error, with the address."""
     with pytest.raises(KafkaFailureError, match=r"does not answer at 127\.0\.0\.1:1: Connection refused"):
-        Producer("127.0.0.1:1")
+        Producer(KafkaAccess.at("127.0.0.1:1"))
     with pytest.raises(KafkaFailureError, match=r"does not answer at 127\.0\.0\.1:1: Connection refused"):
-        Admin("127.0.0.1:1")
+        Admin(KafkaAccess.at("127.0.0.1:1"))
 
 
 def test_a_topic_that_is_missing_is_named(stack: Stack) -> None:
     """With the command that creates it."""
-    with Producer(stack.brokers) as producer, pytest.raises(KafkaFailureError, match="songlo topics"):
+    kafka = KafkaAccess.at(stack.brokers)
+    with Producer(kafka) as producer, pytest.raises(KafkaFailureError, match="songlo topics"):
         producer.send(f"missing-{uuid4().hex[:6]}", b"k", b"v")

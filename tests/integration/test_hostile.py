@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.kafka.reader import LogReader
+from streams.kafka_access import KafkaAccess
 from tests.chaos.log import read_log
 from tests.chaos.raw import (
     COMPRESS,
@@ -108,7 +109,7 @@ def test_commands_read_what_workers_count(stream: River) -> None:
     for codec, size in ((GZIP, 315 * MB), (ZSTD, 1570 * MB)):
         append_batch(stream.stack.brokers, stream.name, 0, batch(bomb(codec, size), number=1, codec=codec))
     (end,) = stream.ends().values()
-    with LogReader(stream.stack.brokers) as reader:
+    with LogReader(KafkaAccess.at(stream.stack.brokers)) as reader:
         read = [value for part in reader.read(stream.name, 0, 0, end) for value in part.values]
     assert read == [r.value for r in read_log(stream.stack.brokers, [stream.name])]
     assert len(read) == sum(events for _, events, _ in TRICKS.values())

@@ -16,6 +16,7 @@ from infra.kafka.access import KafkaFailureError
 from infra.kafka.reader import LogReader
 from sinks.clickhouse import Session
 from sinks.migrate import migrate
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from tests.support.clickhouse import ask
 from tests.support.commands import Commands
@@ -288,7 +289,7 @@ def test_the_reader_reads_what_it_is_told(stream: River) -> None:
     stream.produce(sent)
     ((partition, end),) = ((p, end) for p, end in stream.ends().items() if end)
     place = stream.name, partition
-    with LogReader(stream.stack.brokers) as reader:
+    with LogReader(KafkaAccess.at(stream.stack.brokers)) as reader:
         batches = list(reader.read(*place, 10, 40))
         assert [v for b in batches for v in b.values] == values(sent)[10:40]
         assert [o for b in batches for o in b.offsets or ()] == list(range(10, 40))

@@ -19,6 +19,7 @@ from infra.stack.kafka.broker import broker_answers
 from infra.stack.process.service import ROOT
 from infra.stack.process.state import started
 from infra.stack.stack import AlreadyRunningError, Stack
+from streams.kafka_access import KafkaAccess
 from tests.support.waiting import eventually
 
 BACK_SECONDS = 60
@@ -62,12 +63,12 @@ def test_kafka_comes_back_with_its_topics_on_its_port(own: Stack) -> None:
     """kill -9 of the broker loses nothing."""
     topic = f"kept-{uuid4().hex[:8]}"
     address = own.brokers
-    with Admin(address) as admin:
+    with Admin(KafkaAccess.at(address)) as admin:
         admin.create(topic, 2, 1, {})
     kill(own, "broker")
     eventually(lambda: broker_answers(port_of(address)), BACK_SECONDS)
     assert own.brokers == address
-    with Admin(address) as admin:
+    with Admin(KafkaAccess.at(address)) as admin:
         assert set(admin.topics([topic])) == {topic}
 
 

@@ -11,6 +11,7 @@ from kafka.structs import OffsetAndMetadata
 from infra.kafka.access import MAX_MESSAGE_BYTES
 from infra.kafka.admin import Admin
 from streams.core.home import partition_of
+from streams.kafka_access import KafkaAccess
 from tests.chaos.log import Place
 from tests.chaos.traffic import Message
 
@@ -33,7 +34,7 @@ def cut(brokers: str, starts: Mapping[Place, int]) -> None:
 
 def empty(brokers: str, topics: Iterable[str], partitions: int) -> None:
     """Make the topics' logs empty; topics with another number of partitions go."""
-    with Admin(brokers) as known:
+    with Admin(KafkaAccess.at(brokers)) as known:
         found = known.topics(list(topics))
         ends, starts = known.ends(found), known.starts(found)
     wrong = [name for name, topic in found.items() if topic.partitions != partitions]

@@ -19,6 +19,7 @@ from infra.settings.environment import load_settings
 from sinks.memory import MemorySink
 from sinks.packed import inserts, packed_blocks
 from streams.core.values import CompressedBatch, PackedBatches
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.worker.config import WorkerConfig
 from streams.worker.failpoints import pass_by
@@ -154,7 +155,7 @@ async def fold(name: str, engine: str) -> Figures:
     folder = load_settings({}).library_folder
     specs = [spec for spec in load_streams().values() if spec.topic == P0[0]]
     config = WorkerConfig(
-        brokers=("b:1",), fold=engine, library_folder=folder, pending_bytes=PENDING_BYTES,
+        kafka=KafkaAccess.at("b:1"), fold=engine, library_folder=folder, pending_bytes=PENDING_BYTES,
         unpack_bytes=UNPACK_BYTES, breaker_percent=0,
     )  # fmt: skip
     runtime, figures = Runtime(config, specs, MemorySink(), pass_by), Figures()

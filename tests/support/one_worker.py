@@ -13,6 +13,7 @@ from typing import Any, cast
 from infra.settings.environment import load_settings
 from sinks.clickhouse import Server
 from sinks.store import ClickHouseSink
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.worker.app import run_worker
 from streams.worker.config import WorkerConfig
@@ -23,12 +24,12 @@ def main(told: dict[str, object]) -> int:
     topics: Any = {"camera": told.pop("topic"), **cast(dict[str, str], told.pop("topics", {}))}
     specs = [replace(load_streams()[name], topic=topic) for name, topic in topics.items()]
     server = Server.at(str(told.pop("clickhouse")), database=str(told.pop("database")))
-    brokers = (str(told.pop("brokers")),)
+    kafka = KafkaAccess.at(str(told.pop("brokers")))
     status = Path(str(told.pop("status")))
     # that of the tests themselves is no setting
     environ = {name: value for name, value in os.environ.items() if name != "SONGLO_TEST_STACK"}
     told = {"library_folder": load_settings(environ).library_folder, **told}
-    config = WorkerConfig(brokers=brokers, status_path=status, **told)  # type: ignore[arg-type] # as the test says
+    config = WorkerConfig(kafka=kafka, status_path=status, **told)  # type: ignore[arg-type] # as the test says
     return run_worker(config, specs, ClickHouseSink(server))
 
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 from infra.kafka.admin import Admin
 from infra.kafka.producer import Producer
 from sinks.clickhouse import Server
+from streams.kafka_access import KafkaAccess
 from tests.support.clickhouse import ask, new_database
 from tests.support.oracle import Totals
 from tests.support.waiting import eventually
@@ -103,13 +104,13 @@ class River:
 
     def produce(self, messages: Iterable[tuple[bytes, bytes]]) -> None:
         """Send keyed messages, for certain."""
-        with Producer(self.stack.brokers) as producer:
+        with Producer(KafkaAccess.at(self.stack.brokers)) as producer:
             for key, value in messages:
                 producer.send(self.name, key, value)
 
     def ends(self) -> dict[int, int]:
         """The end of each partition's log."""
-        with Admin(self.stack.brokers) as admin:
+        with Admin(KafkaAccess.at(self.stack.brokers)) as admin:
             return {partition: end for (_, partition), end in admin.ends([self.name]).items()}
 
     def folded_up_to(self) -> dict[int, int]:
@@ -140,7 +141,7 @@ class River:
 def river(stack: Stack, folder: Path, partitions: int = 3) -> Iterator[River]:
     """A topic and a database of its own; its workers are gone afterwards."""
     made = River(stack, new_database(stack), folder)
-    with Admin(stack.brokers) as admin:
+    with Admin(KafkaAccess.at(stack.brokers)) as admin:
         admin.create(made.name, partitions, 1, {"message.timestamp.type": "LogAppendTime"})
     try:
         yield made

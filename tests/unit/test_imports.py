@@ -25,7 +25,7 @@ ORDER = {
         ("spec", "measures", "core"),
         ("sink", "shadow", "catalog"),
         ("native",),
-        ("engine", "registry"),
+        ("engine", "registry", "kafka_access"),
         ("worker",),
     ),
     "streams/worker": (

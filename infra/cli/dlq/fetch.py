@@ -12,7 +12,7 @@ from infra.kafka.admin import Admin
 from infra.kafka.reader import LogReader
 from infra.operate.letters.fetch import UNLIMITED, Fetcher, FetchReport, Kept
 from infra.operate.reads import native_server
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.rules import rules_of
 from infra.settings.values import Settings
 from sinks.letters import NotedMessage, Selection
@@ -41,12 +41,12 @@ def fetch_letters(
     songlo dlq fetch --stream camera --since 2h
     songlo dlq fetch --limit 1000
     """
-    brokers = broker_addresses(settings)
+    kafka = kafka_access(settings)
     with (
         closing(letters_of(settings)) as letters,
         closing(ClickHouseSink(native_server(settings))) as sink,
-        Admin(brokers) as admin,
-        LogReader(brokers) as reader,
+        Admin(kafka) as admin,
+        LogReader(kafka) as reader,
     ):
         kept = Logs(admin, sink).kept
         fetcher = Fetcher(reader, sink, load_streams(), rules_of(settings), kept, _wanted(places))

@@ -19,7 +19,7 @@ from infra.operate.letters.prepare import ReplayRules, Unsendable
 from infra.operate.letters.replay import Corrected, ReplayReport, from_file, outcomes, patched, rehearse
 from infra.operate.letters.replay import replay as send
 from infra.operate.letters.text import correction_lines, report_json, report_lines
-from infra.settings.addresses import broker_addresses
+from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from schemas.codec import Codec
 from sinks.letters import REPLAYED, UNSETTLED, Place, Selection
@@ -72,7 +72,7 @@ def replay_letters(
         corrections = _read(path) if path else {}
     except CorrectionError as e:
         raise CommandError(str(e)) from e
-    with closing(letters_of(settings)) as letters, Producer(broker_addresses(settings)) as producer:
+    with closing(letters_of(settings)) as letters, Producer(kafka_access(settings)) as producer:
         given: Iterator[Corrected | Unsendable]
         if path:
             given = from_file(letters, corrections, path.name)

@@ -19,8 +19,7 @@ def client(config: WorkerConfig) -> aiokafka.AIOKafkaConsumer:
     # asyncio stops reading while twice as much waits; a public constant, as aiokafka has no setting
     conn.READER_LIMIT = config.fetch_most_bytes
     return aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=list(config.brokers),
-        client_id=config.client_id,
+        **config.kafka.options(),
         group_id=config.group,
         partition_assignment_strategy=[RoundRobinPartitionAssignor],
         enable_auto_commit=False,
@@ -34,7 +33,6 @@ def client(config: WorkerConfig) -> aiokafka.AIOKafkaConsumer:
         # a fetch costs a millisecond of processor time whatever it brings, and the flush has more patience
         fetch_min_bytes=config.fetch_least_bytes,
         fetch_max_wait_ms=min(FETCH_WAIT_MS, max(1, config.flush_ms // 10)),
-        request_timeout_ms=config.request_ms,
         session_timeout_ms=config.session_ms,
         heartbeat_interval_ms=config.heartbeat_ms,
         rebalance_timeout_ms=config.rebalance_ms,

@@ -10,6 +10,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -99,14 +100,13 @@ class Identities:
 
     def _connect(self) -> KafkaAdminClient:
         # a client leaves a socket behind wherever nobody listens
-        knock(self._config.brokers, PATIENCE_S)
+        kafka, patience_ms = self._config.kafka, int(PATIENCE_S * 1000)
+        knock(kafka.addresses, PATIENCE_S)
         return KafkaAdminClient(
-            bootstrap_servers=list(self._config.brokers),
-            client_id=f"{self._config.client_id}-identity",
+            **replace(kafka, client_id=f"{kafka.client_id}-identity", request_ms=patience_ms).options(),
             # one that gives up here leaves a thread behind, so it goes on until Kafka answers
             bootstrap_timeout_ms=None,
-            request_timeout_ms=int(PATIENCE_S * 1000),
-            reconnect_backoff_max_ms=int(PATIENCE_S * 1000),
+            reconnect_backoff_max_ms=patience_ms,
             receive_message_max_bytes=MOST_BYTES,
         )
 

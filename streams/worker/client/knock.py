@@ -4,10 +4,10 @@ import socket
 from collections.abc import Sequence
 
 
-def knock(brokers: Sequence[str], patience_s: float) -> None:
+def knock(addresses: Sequence[str], patience_s: float) -> None:
     """Return when one of these addresses (host:port) listens; raises OSError, naming each of them."""
     problems = []
-    for address in brokers:
+    for address in addresses:
         host, _, port = address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), patience_s).close()

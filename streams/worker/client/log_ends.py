@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 
 import aiokafka
 from aiokafka.errors import KafkaError
@@ -49,13 +50,12 @@ class LogEnds:
                     await client.stop()
 
     async def _connect(self) -> aiokafka.AIOKafkaConsumer:
+        kafka = self._config.kafka
         self._client = client = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=list(self._config.brokers),
-            client_id=f"{self._config.client_id}-watchdog",
+            **replace(kafka, client_id=f"{kafka.client_id}-watchdog").options(),
             group_id=None,
             enable_auto_commit=False,
             isolation_level="read_committed",
-            request_timeout_ms=self._config.request_ms,
         )
         await client.start()
         return client

@@ -25,13 +25,13 @@ async def wait_for_topics(config: WorkerConfig, topics: Collection[str]) -> None
         try:
             known, unstamped = await _ask(config, topics)
         except (KafkaError, OSError) as error:
-            log.warning("no broker answers at %s (%s); trying again", ", ".join(config.brokers), error)
+            log.warning("no broker answers at %s (%s); trying again", config.kafka, error)
             await asyncio.sleep(PAUSE_S)
             continue
         missing = sorted(set(topics) - known)
         if missing:
-            where = ", ".join(config.brokers)
-            raise TopicMissing(f"Kafka at {where} has no topic {', '.join(missing)}: run `songlo topics`")
+            names = ", ".join(missing)
+            raise TopicMissing(f"Kafka at {config.kafka} has no topic {names}: run `songlo topics`")
         for topic in unstamped:
             log.warning(
                 "topic %s keeps its producers' times (message.timestamp.type=CreateTime), so one fast "
@@ -41,11 +41,7 @@ async def wait_for_topics(config: WorkerConfig, topics: Collection[str]) -> None
 
 
 async def _ask(config: WorkerConfig, topics: Collection[str]) -> tuple[set[str], list[str]]:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=list(config.brokers),
-        client_id=config.client_id,
-        request_timeout_ms=config.request_ms,
-    )
+    admin = AIOKafkaAdminClient(**config.kafka.options())
     try:
         await admin.start()
         known = set(await admin.list_topics())

@@ -15,6 +15,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.structs import TopicPartition
 
 from streams.engine import PLAIN
+from streams.kafka_access import KafkaAccess
 from streams.worker.client.connect import client
 from streams.worker.client.decompress import UNPACK_BYTES
 from streams.worker.client.unpack import install
@@ -97,7 +98,7 @@ def test_the_client_never_chooses_a_position_and_hides_aborted_transactions() ->
     """A reset would skip or repeat events silently."""
 
     async def settings() -> tuple[object, ...]:
-        consumer = client(WorkerConfig(brokers=("127.0.0.1:1",)))
+        consumer = client(WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1")))
         consumer._closed = True
         return (
             consumer._auto_offset_reset, consumer._isolation_level, consumer._enable_auto_commit,
@@ -112,7 +113,7 @@ def test_an_answer_is_read_without_a_halt(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(conn, "READER_LIMIT", conn.READER_LIMIT)
 
     async def limit() -> int:
-        config = WorkerConfig(brokers=("127.0.0.1:1",))
+        config = WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1"))
         client(config)._closed = True
         ended = asyncio.Event()
 
@@ -132,7 +133,7 @@ def test_an_answer_is_read_without_a_halt(monkeypatch: pytest.MonkeyPatch) -> No
         listening.close()
         return found
 
-    assert asyncio.run(limit()) == WorkerConfig(brokers=("127.0.0.1:1",)).fetch_most_bytes
+    assert asyncio.run(limit()) == WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1")).fetch_most_bytes
 
 
 def test_a_partition_held_with_a_position_is_neither_fetched_nor_reset() -> None:

@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from sinks.memory import MemorySink
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.worker.app import NEVER_S, SongloApp, build_app
 from streams.worker.client.consumer import Consumer, Listener, Thread, Transport
@@ -78,7 +79,7 @@ def in_app(look: Any) -> Any:
 
     async def run() -> Any:
         specs: Sequence[Any] = list(load_streams().values())
-        runtime = Runtime(WorkerConfig(brokers=("127.0.0.1:1",)), specs, MemorySink(), pass_by)
+        runtime = Runtime(WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1")), specs, MemorySink(), pass_by)
         return look(build_app(runtime, specs), runtime)
 
     return asyncio.run(run())
@@ -153,7 +154,7 @@ def test_a_poll_reaches_the_agent_as_it_is() -> None:
 
     async def run() -> Any:
         specs = list(load_streams().values())
-        runtime = Runtime(WorkerConfig(brokers=("127.0.0.1:1",)), specs, MemorySink(), pass_by)
+        runtime = Runtime(WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1")), specs, MemorySink(), pass_by)
         return await decoded(build_app(runtime, specs))
 
     assert asyncio.run(run()) is fetched

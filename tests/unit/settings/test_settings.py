@@ -1,12 +1,12 @@
 """Settings: what an environment means, and what is said about a wrong one."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from infra.settings.addresses import addresses
+from infra.settings.addresses import http_address, kafka_access, native_address
 from infra.settings.environment import load_settings
 from infra.settings.values import InvalidSettingError, NoStackError, Settings, UnknownSettingError, variable
 
@@ -88,20 +88,20 @@ def test_addresses_come_from_the_running_stack(tmp_path: Path) -> None:
     settings.state_file.write_text(
         json.dumps({"broker": {"address": "b:9"}, "clickhouse": {"native": "n:9", "http": "h:8"}})
     )
-    found = addresses(settings)
-    assert (found.brokers, found.clickhouse, found.clickhouse_http) == ("kafka:1", "n:9", "h:8")
+    assert (kafka_access(settings).addresses, native_address(settings)) == (("kafka:1",), "n:9")
+    assert http_address(settings) == "h:8"
+    assert kafka_access(replace(settings, brokers="")).addresses == ("b:9",)
 
 
 def test_http_is_looked_for_beside_a_given_clickhouse(tmp_path: Path) -> None:
     """With another ClickHouse, the local one's HTTP would be the wrong server."""
-    found = addresses(Settings(home=tmp_path, brokers="b:1", clickhouse="ch.example:9440"))
-    assert found.clickhouse_http == "ch.example:8123"
+    assert http_address(Settings(home=tmp_path, clickhouse="ch.example:9440")) == "ch.example:8123"
 
 
 def test_without_a_stack_the_error_says_what_to_do(tmp_path: Path) -> None:
     """Nothing set and nothing running: start it, or set the variable."""
     with pytest.raises(NoStackError, match=f"songlo up.*{variable('brokers')}"):
-        addresses(Settings(home=tmp_path))
+        kafka_access(Settings(home=tmp_path))
 
 
 def test_a_broken_state_file_is_named(tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_a_broken_state_file_is_named(tmp_path: Path) -> None:
     settings.state_file.parent.mkdir()
     settings.state_file.write_text("{")
     with pytest.raises(InvalidSettingError, match=r"stack\.json"):
-        addresses(settings)
+        kafka_access(settings)

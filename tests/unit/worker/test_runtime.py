@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sinks.memory import MemorySink
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.sink import SinkRejected
 from streams.worker.config import WorkerConfig
@@ -30,7 +31,7 @@ def with_runtime(body: Any, **config: object) -> Any:
     """What `body(runtime)` returns, for a runtime that holds partition 0."""
 
     async def run() -> Any:
-        settings = WorkerConfig(brokers=("b:1",), **config)  # type: ignore[arg-type] # any field may be changed
+        settings = WorkerConfig(kafka=KafkaAccess.at("b:1"), **config)  # type: ignore[arg-type] # any field may be changed
         runtime = Runtime(settings, list(load_streams().values()), MemorySink(), pass_by)
         runtime.partitions.add(runtime.partitions.empty(P0))
         result = body(runtime)

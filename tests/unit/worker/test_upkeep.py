@@ -8,6 +8,7 @@ from typing import Any, cast
 from sinks.memory import MemorySink
 from streams.core.breaker import Breaker
 from streams.core.values import Progress
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.sink import SinkSetBack, SinkUnavailable
 from streams.worker.client.consumer import Consumer
@@ -53,7 +54,7 @@ def with_upkeep(
     """What the body returns while a worker is looked after, and what there was."""
 
     async def run() -> tuple[Any, Runtime, Log]:
-        config, log = WorkerConfig(brokers=("127.0.0.1:1",), recheck_ms=5), Log()
+        config, log = WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1"), recheck_ms=5), Log()
         runtime = Runtime(config, list(load_streams().values()), sink or MemorySink(), pass_by)
         runtime.partitions.add(runtime.partitions.empty(P0))
         upkeep = Upkeep(runtime, cast(Consumer, log))

@@ -8,6 +8,7 @@ import aiokafka
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
+from streams.kafka_access import KafkaAccess
 from streams.worker.client.connect import client
 from streams.worker.client.consumer import Consumer, Listener
 from streams.worker.config import WorkerConfig
@@ -76,7 +77,7 @@ def test_a_refusal_of_the_group_is_raised_and_nothing_is_waited_for(refusal: Kaf
     """Without an assignment, as within a rebalance, where a fetch would wait for one."""
 
     async def checked() -> None:
-        consumer = client(WorkerConfig(brokers=("127.0.0.1:1",)))
+        consumer = client(WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1")))
         consumer.subscribe([TP.topic])
         asked: list[str] = []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.kafka_access import KafkaAccess
 from streams.worker.client.identity import PATIENCE_S, Identities
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogUnknown
@@ -19,7 +20,7 @@ class Told(Identities):
     """Knows what it is told, not what Kafka says."""
 
     def __init__(self) -> None:
-        super().__init__(WorkerConfig(brokers=("nowhere:1",)))
+        super().__init__(WorkerConfig(kafka=KafkaAccess.at("nowhere:1")))
         self.ids: dict[str, str] = {}
 
     async def _found(self, topics: Collection[str]) -> dict[str, str]:
@@ -69,17 +70,18 @@ def test_silence_is_no_change() -> None:
 
 def test_kafka_that_is_away_is_no_error() -> None:
     """The flush goes on: nothing new can have been read either."""
-    check(Identities(WorkerConfig(brokers=("127.0.0.1:1",))), "qr")
+    check(Identities(WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1"))), "qr")
 
 
 def test_what_is_taken_on_has_to_be_known() -> None:
     """A worker that takes partitions on asks until Kafka answers."""
     with pytest.raises(LogUnknown, match="ids of its topics"):
-        asyncio.run(Identities(WorkerConfig(brokers=("127.0.0.1:1",))).remember({"qr"}))
+        asyncio.run(Identities(WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1"))).remember({"qr"}))
 
 
 MUTE = """
 import asyncio, socket, sys, threading, time
+from streams.kafka_access import KafkaAccess
 from streams.worker.client.identity import Identities
 from streams.worker.config import WorkerConfig
 
@@ -91,7 +93,7 @@ async def asked(identities):
 
 with socket.create_server(("127.0.0.1", 0)) as mute:
     began = time.monotonic()
-    asyncio.run(asked(Identities(WorkerConfig(brokers=(f"127.0.0.1:{mute.getsockname()[1]}",)))))
+    asyncio.run(asked(Identities(WorkerConfig(kafka=KafkaAccess.at(f"127.0.0.1:{mute.getsockname()[1]}")))))
 """
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from sinks.memory import MemorySink
 from streams.core.values import Changes
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.sink import SinkRejected, SinkUnavailable
 from streams.spec import StreamSpec
@@ -39,7 +40,7 @@ def stopped_amid_a_flush(error: Exception) -> tuple[bool, int]:
     """Whether all was flushed, and the exit code, when rows are refused and then a stop is asked for."""
 
     async def run() -> tuple[bool, int]:
-        config, sink = WorkerConfig(brokers=("127.0.0.1:1",), flush_ms=1), BadSink(error)
+        config, sink = WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1"), flush_ms=1), BadSink(error)
         runtime = Runtime(config, list(load_streams().values()), sink, pass_by)
         runtime.partitions.add(runtime.partitions.empty(P0))
         await runtime.deliver(P0, [Fetched(0, packed(0, 1, T0_MS, [message(camera_event("e", 0))]))])
@@ -62,7 +63,7 @@ def test_a_sink_that_hangs_at_a_stop_is_not_waited_for() -> None:
     """Its call may take a minute and more; what it still writes, the next start writes again."""
 
     async def run() -> tuple[bool, int]:
-        config, let_go = WorkerConfig(brokers=("127.0.0.1:1",), flush_ms=1), threading.Event()
+        config, let_go = WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1"), flush_ms=1), threading.Event()
         sink, loop, asked = MemorySink(), asyncio.get_running_loop(), asyncio.Event()
 
         def hang(*_: object) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from streams.kafka_access import KafkaAccess
 from streams.worker.client.log_ends import LogEnds
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogUnknown
@@ -48,7 +49,7 @@ class Ends(LogEnds):
     """A log that goes on for ever; it can be away."""
 
     def __init__(self, *, away: bool = False) -> None:
-        super().__init__(WorkerConfig(brokers=("nowhere:1",)), 1)
+        super().__init__(WorkerConfig(kafka=KafkaAccess.at("nowhere:1")), 1)
         self._away = away
 
     async def of(self, partitions: Collection[Partition]) -> dict[Partition, int]:
@@ -159,7 +160,7 @@ def test_a_broker_that_is_not_there_is_unknown_within_the_time() -> None:
     """Connection refused; the next question connects anew."""
 
     async def ask() -> None:
-        ends = LogEnds(WorkerConfig(brokers=("127.0.0.1:9",)), 5)
+        ends = LogEnds(WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:9")), 5)
         for _ in range(2):
             with pytest.raises(LogUnknown):
                 await ends.of([P0])

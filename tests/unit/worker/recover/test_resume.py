@@ -7,6 +7,7 @@ import pytest
 from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import Progress
+from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogTruncated, PaneChanged, WorkerStop
@@ -24,7 +25,7 @@ STORED = Progress(
 
 def config(**changes: object) -> WorkerConfig:
     """A config with some fields changed."""
-    return WorkerConfig(brokers=("b:1",), **changes)  # type: ignore[arg-type] # any field may be changed
+    return WorkerConfig(kafka=KafkaAccess.at("b:1"), **changes)  # type: ignore[arg-type] # any field may be changed
 
 
 def test_nothing_stored_begins_with_the_log() -> None:
