@@ -3,6 +3,7 @@
 SinkError
 ├── SinkUnavailable   the network or the server is away: try again, every write is idempotent
 ├── SinkSetBack       the store has lost what it had acknowledged: start again from what it has
+├── SinkFenced        others have gone on from what the store has, without this writer: start again from it
 └── SinkRejected      the server refuses, and will refuse again: stop and show the message
 """
 
@@ -25,6 +26,10 @@ class SinkUnavailable(SinkError):
 
 class SinkSetBack(SinkError):
     """The store has lost what it had acknowledged, as one restored from an older copy has."""
+
+
+class SinkFenced(SinkError):
+    """The store takes nothing more from before a rehoming; see `streams.rehome`."""
 
 
 class SinkRejected(SinkError):
