@@ -118,7 +118,7 @@ def current(stored: Mapping[int, Progress], known: Iterable[Homes], target: Targ
     if former and newest(known, target.topic_id) is None:
         at = stored[min(former)]
         raise CannotRehome(
-            f"{at.topic}: it was deleted and created again, and there is nothing to rehome before workers have "
+            f"{at.topic}: it was deleted and created again: there is nothing to rehome before workers have "
             f"met it: start them with SONGLO_EPOCH={at.epoch + 1} to count the new log as well"
         )
     return {p: stored[p] for p in sorted(stored.keys() - former)}
