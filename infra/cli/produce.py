@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
 from typing import IO, cast
@@ -59,7 +60,8 @@ class StreamChoice(click.ParamType):
 def command(settings: Settings, stream: StreamSpec, file: str, raw: bool, as_json: bool) -> int:
     """Send the events of FILE (default: stdin) to STREAM.
 
-    One event per line, as JSON; a line may also be an array of events, which travel together. Plain or gzip.
+    One event per line, as JSON; a line may also be an array of events: those of one Kafka partition travel
+    together. Plain or gzip.
 
     All input is checked before anything is sent: if one event is refused, nothing is sent, and the first
     ten refusals are named by line and field (exit status 1). It is done when Kafka has confirmed every
@@ -125,6 +127,7 @@ def _check(reader: LineReader, source: IO[bytes]) -> Checked:
 
 def _send(reader: LineReader, source: IO[bytes], producer: Producer, total: int) -> None:
     topic = reader.spec.topic
+    home = partial(producer.home, topic)
     with progress(topic, total) as advance:
         for number, value in _lines(source):
             message = reader.read(number, value)
@@ -132,7 +135,8 @@ def _send(reader: LineReader, source: IO[bytes], producer: Producer, total: int)
                 continue
             if isinstance(message, list):
                 raise CommandError(f"{message[0]} (the file changed while it was read; send it again)")
-            producer.send(topic, message.key, message.value)
+            for each in message.at_home(home):
+                producer.send(topic, each.key, each.value)
             if number % _STRIDE == 0:
                 advance(_STRIDE)
         producer.flush()

@@ -1,17 +1,18 @@
 """Lines of a file to Kafka messages: what `produce` sends, and what it refuses.
 
-A line holds one event, or a JSON array of events (a bundle). Reading and checking only, no Kafka here.
+A line holds one event, or a JSON array of events (a bundle), which is sent in as many messages as its events
+have homes. Reading and checking only, no Kafka here.
 """
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
 import orjson
 import xxhash
 
-from schemas.codec import Bundle, Codec
+from schemas.codec import Bundle, Codec, raw_events
 from schemas.event import Event
 from streams.spec import StreamSpec
 
@@ -24,11 +25,33 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class LineMessage:
-    """What one line becomes: `events` is how many it holds, 0 where that is not known (raw)."""
+    """What one line becomes: `events` is how many it holds, 0 where that is not known (raw).
+
+    `keys` are those of the events of a bundle, one by one, where they are not all the message's own.
+    """
 
     key: bytes
     value: bytes
     events: int
+    keys: tuple[bytes, ...] = ()
+
+    def at_home(self, home: Callable[[bytes], int]) -> Sequence["LineMessage"]:
+        """The messages that it is sent as, in each the events of one home, in their order.
+
+        `home` gives the partition of a key, which each message's own key has as well.
+        """
+        if not self.keys:
+            return (self,)
+        places: dict[int, list[int]] = {}
+        for index, key in enumerate(self.keys):
+            places.setdefault(home(key), []).append(index)
+        if len(places) == 1:
+            return (self,)
+        events = raw_events(self.value)
+        return [
+            LineMessage(self.keys[some[0]], b"[" + b",".join(events[i] for i in some) + b"]", len(some))
+            for some in places.values()
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +73,7 @@ class LineReader:
     """Makes messages of lines, for one stream.
 
     With `latest_ms` every event must be valid and not later than that; a bundle is refused as a whole.
-    Without it (raw) each line is sent as it is; only a line that is too long is refused.
+    Without it (raw) each line is sent as it is, to its first event's home; one that is too long is refused.
     """
 
     spec: StreamSpec
@@ -87,13 +110,14 @@ class LineReader:
         ]
         if problems:
             return problems
-        return LineMessage(self._key(decoded.events[0][1]), value, len(decoded.events))
+        keys = tuple(self._key(event) for _, event in decoded.events)
+        return LineMessage(keys[0], value, len(keys), keys if len({*keys}) > 1 else ())
 
     def _key(self, event: Event) -> bytes:
         return cast(str, getattr(event, self.spec.key)).encode()
 
     def _raw_key(self, value: bytes) -> bytes:
-        """The key that a valid event of these bytes has: a duplicate must meet it, however it is sent."""
+        """The key that a valid event of these bytes has, so that it is sent home like any other."""
         decoded = self.codec.decode(value)
         if not isinstance(decoded, Bundle):
             return self._key(decoded)

@@ -80,19 +80,24 @@ class Producer:
 
         It goes to the partition of its key, unless one is named. Raises KafkaFailureError.
         """
-        cached = (topic, key)
         if partition is None:
-            partition = self._cache.get(cached)
-        if partition is None:
-            if len(self._cache) >= _CACHED_KEYS:
-                self._cache.clear()
-            partition = self._cache[cached] = partition_of(key, self.partitions(topic))
+            partition = self.home(topic, key)
         try:
             self._waiting.append(self._kafka.send(topic, value, key, partition=partition))
         except KafkaError as e:
             raise KafkaFailureError(f"{topic} at {self._access}: {text(e)}") from e
         if len(self._waiting) >= 2 * _WINDOW:
             self._settle(_WINDOW)
+
+    def home(self, topic: str, key: bytes) -> int:
+        """The partition of a key; raises KafkaFailureError when there is no such topic."""
+        cached = (topic, key)
+        partition = self._cache.get(cached)
+        if partition is None:
+            if len(self._cache) >= _CACHED_KEYS:
+                self._cache.clear()
+            partition = self._cache[cached] = partition_of(key, self.partitions(topic))
+        return partition
 
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has; raises KafkaFailureError when there is no such topic."""

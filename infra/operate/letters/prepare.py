@@ -1,16 +1,15 @@
 """Whether a dead letter can be sent again, as what, and where to: decided without sending anything.
 
-What is sent must count once, whatever happened before. An event counts once in its partition by its id and
-its time, so a letter goes where its own message went, unless the correction changes its key; and what may
-have been sent before is only sent again as the same event to the same partition.
+What is sent must count once, whatever happened before. An event counts once at its home, by its id and its
+time, so it goes there, wherever its own message went; and what may have been sent before is only sent again
+as the same event to the same partition.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import orjson
-
-from infra.kafka.lines import LineReader
+from infra.kafka.lines import LineMessage, LineReader
 from infra.operate.times import clock_text
 from schemas.codec import Bundle, Codec
 from schemas.event import Event
@@ -25,14 +24,17 @@ SAFE_DAYS = 6
 
 @dataclass(frozen=True, slots=True)
 class Sendable:
-    """What is to be sent for a letter; `note` says by which correction."""
+    """What is to be sent for a letter, `value`; `note` says by which correction.
+
+    It is sent as these `messages`, one for each home of its events; `partition` is the home of the first.
+    """
 
     letter: Letter
-    key: bytes
     value: bytes
     partition: int
     note: str
     ids: tuple[int, ...]
+    messages: Sequence[LineMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,10 @@ def prepare(letter: Letter, value: bytes, note: str, rules: ReplayRules) -> Send
     if isinstance(message, list):
         first = message[0]
         return Unsendable(letter, value, first.field, first.reason)
-    partition = letter.place.partition
-    if _key_changed(letter.raw, reader.spec.key, message.key):
-        partition = partition_of(message.key, rules.partitions(letter.place.topic))
+    home = partial(partition_of, partitions=rules.partitions(letter.place.topic))
     events = _events(reader.codec, value)
     ids = tuple(id_hash(event_id) for event_id, _ in events)
-    sendable = Sendable(letter, message.key, value, partition, note, ids)
+    sendable = Sendable(letter, value, home(message.key), note, ids, message.at_home(home))
     reason = _may_count_twice(sendable, reader, rules)
     return Unsendable(letter, value, "", reason) if reason else sendable
 
@@ -111,18 +111,3 @@ def _events(codec: Codec[Event], value: bytes) -> list[tuple[str, int]]:
     decoded = codec.decode(value)
     events = [event for _, event in decoded.events] if isinstance(decoded, Bundle) else [decoded]
     return [(event.event_id, event.occurred_at) for event in events]
-
-
-def _key_changed(raw: bytes, name: str, key: bytes) -> bool:
-    """Whether the correction has another key than the refused event.
-
-    Of what can't be read it is not known; its producer sends it again with the key that it had.
-    """
-    try:
-        event = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return False
-    if not isinstance(event, dict):
-        return False
-    before = event.get(name)
-    return not isinstance(before, str) or before.encode() != key

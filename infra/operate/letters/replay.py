@@ -22,8 +22,8 @@ Corrected = tuple[Letter, bytes, str]
 class LetterSender(Protocol):
     """What sends messages, for certain once `flush` returns."""
 
-    def send(self, topic: str, key: bytes, value: bytes | None, partition: int | None = None) -> None:
-        """Send one message to a partition."""
+    def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Send one message to the home of its key."""
 
     def flush(self) -> None:
         """Wait until all is acknowledged; raises when it was not."""
@@ -138,7 +138,8 @@ def _send(
     before_ms = max([clock_ms(), *(s.letter.acted_ms + 1 for s in portion)])
     letters.mark([_action(s, before_ms, REPLAYING) for s in portion])
     for s in portion:
-        sender.send(s.letter.place.topic, s.key, s.value, s.partition)
+        for each in s.messages:
+            sender.send(s.letter.place.topic, each.key, each.value)
     sender.flush()
     after_ms = max(clock_ms(), before_ms + 1)
     letters.mark([_action(s, after_ms, REPLAYED) for s in portion])

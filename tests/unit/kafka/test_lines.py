@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from infra.kafka.lines import MAX_MESSAGE_BYTES, LineMessage, LineReader, Problem, lines
 from schemas.codec import Codec
+from streams.core.home import partition_of
 from streams.registry import load_streams
 
 NOW_MS = 1_750_000_000_000
@@ -65,10 +67,41 @@ def test_an_event_is_keyed_by_its_stream() -> None:
     assert checking().read(1, line) == LineMessage(b"cam-02203-009", line, 1)
 
 
-def test_a_bundle_is_keyed_by_its_first_event() -> None:
-    """An array travels as one message."""
+def test_a_bundle_of_one_key_travels_as_it_is() -> None:
+    """To the last byte, and under that key."""
+    line = b" " + encoded(VALID, VALID | {"event_id": "e2"})
+    message = checking().read(1, line)
+    assert message == LineMessage(b"cam-02203-009", line, 2)
+    assert isinstance(message, LineMessage)
+    assert list(message.at_home(lambda _: pytest.fail("nothing to ask"))) == [message]
+
+
+def bundle(line: bytes) -> LineMessage:
+    """What a line becomes that is let pass."""
+    message = checking().read(1, line)
+    assert isinstance(message, LineMessage)
+    return message
+
+
+@given(st.lists(st.sampled_from(["a", "b", "cầu", "d", "e"]), min_size=1, max_size=12), st.integers(1, 4))
+def test_a_bundle_is_sent_in_as_many_messages_as_its_events_have_homes(keys: list[str], number: int) -> None:
+    """Each event once, in its own bytes; those of a home in their order, under a key of that home."""
+    events = [VALID | {"event_id": f"e{i}", "camera_id": key} for i, key in enumerate(keys)]
+    home: Callable[[bytes], int] = lambda key: partition_of(key, number)  # noqa: E731
+    sent = bundle(b"[" + b" , ".join(map(encoded, events)) + b"]").at_home(home)
+    found = [(home(m.key), json.loads(m.value), m.events) for m in sent]
+    wanted = {home(key.encode()): list[dict[str, Any]]() for key in keys}
+    for event in events:
+        wanted[home(event["camera_id"].encode())].append(event)
+    assert found == [(at, some, len(some)) for at, some in wanted.items()]
+
+
+def test_a_bundle_of_one_home_is_not_taken_apart() -> None:
+    """Whatever keys its events have."""
     line = encoded(VALID | {"camera_id": "first"}, VALID | {"event_id": "e2", "camera_id": "second"})
-    assert checking().read(1, line) == LineMessage(b"first", line, 2)
+    message = bundle(line)
+    assert (message.key, message.value, message.events) == (b"first", line, 2)
+    assert list(message.at_home(lambda _: 3)) == [message]
 
 
 @pytest.mark.parametrize("blank", [b"", b"  ", b"\r", b"\t"])
@@ -126,8 +159,11 @@ def test_an_event_at_the_edge_of_the_skew_is_sent() -> None:
     ],
 )
 def test_raw_lines_are_keyed_where_a_key_can_be_read(line: bytes, key: bytes) -> None:
-    """An event that is sent again raw must meet the partition of the first time."""
-    assert raw().read(1, line) == LineMessage(key, line, 0)
+    """An event goes home also raw; a bundle does not, whose bytes are sent as they are."""
+    message = raw().read(1, line)
+    assert message == LineMessage(key, line, 0)
+    assert isinstance(message, LineMessage)
+    assert list(message.at_home(lambda _: pytest.fail("nothing to ask"))) == [message]
 
 
 @pytest.mark.parametrize(

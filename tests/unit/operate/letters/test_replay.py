@@ -25,6 +25,8 @@ SPEC = load_streams()["camera"]
 NOW_MS = T0_MS + 3_600_000
 PARTITIONS = 12
 READER = LineReader(SPEC, Codec(SPEC.event), NOW_MS + 300_000)
+HOME = partition_of(b"cam-1", PARTITIONS)
+ELSEWHERE = (HOME + 1) % PARTITIONS
 
 
 def rules(*, again: bool = False, dedupe: bool = True, now_ms: int = NOW_MS) -> ReplayRules:
@@ -54,7 +56,7 @@ def why(outcome: Sendable | Unsendable) -> str:
     return outcome.why if isinstance(outcome, Unsendable) else ""
 
 
-def sent(value: bytes, state: str = REPLAYED, acted_ms: int = NOW_MS - 1000, partition: int = 3) -> Letter:
+def sent(value: bytes, state: str = REPLAYED, acted_ms: int = NOW_MS - 1000, partition: int = HOME) -> Letter:
     """A letter of which a corrected value was sent before."""
     return letter(raw(kind="xe"), state=state, acted_ms=acted_ms, sent=value, sent_partition=partition)
 
@@ -63,7 +65,8 @@ def test_a_letter_that_is_valid_by_now_is_sent_as_it_is() -> None:
     """Its producer's clock was ahead, and that time has come."""
     outcome = prepared(letter(raw()))
     assert isinstance(outcome, Sendable)
-    assert (outcome.key, outcome.value, outcome.partition) == (b"cam-1", raw(), 3)
+    assert (outcome.value, outcome.partition) == (raw(), HOME)
+    assert [(each.key, each.value) for each in outcome.messages] == [(b"cam-1", raw())]
 
 
 def test_a_letter_that_is_still_wrong_is_not_sent() -> None:
@@ -74,22 +77,13 @@ def test_a_letter_that_is_still_wrong_is_not_sent() -> None:
     assert "has no topic" in why(prepared(letter(raw(), stream="gone")))
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "partition"),
-    [
-        (raw(kind="xe"), raw(), 3),  # the key is the same: where its own message went
-        (b"{broken", raw(), 3),  # and where its producer would send it again
-        (b"[{]", raw(), 3),
-        (raw(camera_id=""), raw(), partition_of(b"cam-1", PARTITIONS)),  # the key itself was wrong
-        (raw(camera_id=5), raw(), partition_of(b"cam-1", PARTITIONS)),
-        (raw(), raw(camera_id="cam-9"), partition_of(b"cam-9", PARTITIONS)),
-    ],
-)
-def test_where_a_letter_goes(before: bytes, after: bytes, partition: int) -> None:
-    """Its producer may send it again too: both must meet in one partition to count once."""
-    outcome = prepared(letter(before), after)
+@pytest.mark.parametrize("before", [raw(kind="xe"), b"{broken", b"[{]", raw(camera_id=""), raw(camera_id=5)])
+@pytest.mark.parametrize("camera", ["cam-1", "cam-9"])
+def test_a_letter_goes_home(before: bytes, camera: str) -> None:
+    """Wherever its own message went: what its producer sends again is found there, or sent there."""
+    outcome = prepared(letter(before), raw(camera_id=camera))
     assert isinstance(outcome, Sendable)
-    assert outcome.partition == partition
+    assert outcome.partition == partition_of(camera.encode(), PARTITIONS)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +94,7 @@ def test_where_a_letter_goes(before: bytes, after: bytes, partition: int) -> Non
         (sent(raw(), REPLAYING), raw(count=2), ""),  # also with other measures: its id decides
         (sent(raw(), REPLAYING), raw("e2"), "another event_id"),
         (sent(raw(), REPLAYING), raw(occurred_at=T0_MS + 60_000), "another event_id or occurred_at"),
-        (sent(raw(), REPLAYING, partition=4), raw(), "to partition 4, not 3"),
+        (sent(raw(), REPLAYING, partition=ELSEWHERE), raw(), f"to partition {ELSEWHERE}, not {HOME}"),
         (sent(raw(), REPLAYING, NOW_MS - 7 * DAY_MS), raw(), "kept for 7 days"),
         (letter(raw(), state=DISCARDED, acted_ms=1), raw(), ""),
     ],
@@ -117,7 +111,7 @@ def test_what_may_have_been_sent_must_count_once(given: Letter, value: bytes, ex
     [
         (sent(raw()), raw(), ""),
         (sent(raw()), raw("e2"), "another event_id"),
-        (sent(raw(), partition=4), raw(), "to partition 4, not 3"),
+        (sent(raw(), partition=ELSEWHERE), raw(), f"to partition {ELSEWHERE}, not {HOME}"),
         (sent(raw(), acted_ms=NOW_MS - 7 * DAY_MS), raw(), "kept for 7 days"),
     ],
 )
@@ -154,13 +148,13 @@ class Wire:
     """A sender that keeps what was sent; it may fail at its flush."""
 
     def __init__(self, fail: Callable[[], bool] = lambda: False) -> None:
-        self.sent: list[tuple[str, bytes, bytes | None, int | None]] = []
+        self.sent: list[tuple[str, bytes, bytes]] = []
         self.flushed = 0
         self._fail = fail
 
-    def send(self, topic: str, key: bytes, value: bytes | None, partition: int | None = None) -> None:
+    def send(self, topic: str, key: bytes, value: bytes) -> None:
         """Keep it."""
-        self.sent.append((topic, key, value, partition))
+        self.sent.append((topic, key, value))
 
     def flush(self) -> None:
         """All that was sent is acknowledged, or nothing is known."""
@@ -194,9 +188,9 @@ def test_a_replay_marks_what_it_has_sent() -> None:
     letters, wire = box(raw("a", kind="xe"), b"{", raw("b", kind="xe")), Wire()
     run(letters, wire, Patch({"kind": "vehicle"}))
     assert states(letters) == [REPLAYED, OPEN, REPLAYED]
-    assert [value for _, _, value, _ in wire.sent] == [raw("a"), raw("b")]
+    assert [value for _, _, value in wire.sent] == [raw("a"), raw("b")]
     first = next(letters.find(Selection(states=(REPLAYED,))))
-    assert (first.note, first.sent, first.sent_partition) == ('{"set":{"kind":"vehicle"}}', raw("a"), 3)
+    assert (first.note, first.sent, first.sent_partition) == ('{"set":{"kind":"vehicle"}}', raw("a"), HOME)
     run(letters, wire, Patch({"kind": "vehicle"}))
     assert len(wire.sent) == 2
 
@@ -251,3 +245,20 @@ def test_a_bundle_may_be_sent_for_a_message_that_could_not_be_read() -> None:
     outcome = prepared(letter(b"[{"), b"[" + raw("a") + b"," + raw("b") + b"]")
     assert isinstance(outcome, Sendable)
     assert len(set(outcome.ids)) == 2
+
+
+def test_a_bundle_is_sent_to_each_home_of_its_events() -> None:
+    """And marked as what it is: one letter, sent as a whole."""
+    cameras = [f"cam-{n}" for n in range(1, 8)]
+    events = [raw(camera, camera_id=camera) for camera in cameras]
+    value = b"[" + b",".join(events) + b"]"
+    letters, wire = box(value), Wire()
+    run(letters, wire, Patch())
+    assert states(letters) == [REPLAYED]
+    (marked,) = letters.find(Selection(states=(REPLAYED,)))
+    assert (marked.sent, marked.sent_partition) == (value, HOME)
+    homes = [partition_of(key, PARTITIONS) for _, key, _ in wire.sent]
+    assert len({*homes}) == len(homes) > 1
+    for home, (_, _, sent_value) in zip(homes, wire.sent, strict=True):
+        found = [event["camera_id"] for event in orjson.loads(sent_value)]
+        assert found == [c for c in cameras if partition_of(c.encode(), PARTITIONS) == home]

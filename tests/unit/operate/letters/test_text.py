@@ -69,7 +69,7 @@ def test_a_letter_is_told_whole_and_harmless() -> None:
 
 def test_a_file_to_correct_is_read_back() -> None:
     """Events as they are, and the text of what is none."""
-    sendable = Sendable(replace(LETTER, place=replace(PLACE, index=0)), b"k", b'{"a":1}', 3, "", ())
+    sendable = Sendable(replace(LETTER, place=replace(PLACE, index=0)), b'{"a":1}', 3, "", (), ())
     unsendable = Unsendable(LETTER, EVIL, "", "broken JSON")
     lines = list(correction_lines([sendable, unsendable]))
     found = read_corrections(enumerate(lines, 1))
@@ -83,7 +83,7 @@ def test_a_report_says_what_was_done_or_would_be() -> None:
     """The refused go to stderr; ten of each are shown."""
     report = ReplayReport()
     for n in range(12):
-        report.note(Sendable(replace(LETTER, place=replace(PLACE, index=n)), b"k", EVIL * 9, 3, "", ()))
+        report.note(Sendable(replace(LETTER, place=replace(PLACE, index=n)), EVIL * 9, 3, "", (), ()))
     report.note(Unsendable(LETTER, b"", "kind", "wrong"))
     out, err = report_lines(report, applied=False)
     assert out[-2:] == ["and 2 more", "12 would be sent, 1 refused; nothing was sent: --apply sends"]
