@@ -68,9 +68,7 @@ class Settings:
     breaker_events: Annotated[int, "… of so many last events, 1 to 10000000"] = 10_000
     stall_seconds: Annotated[int, "How long a worker may stand still before it ends itself, 0: no bound"] = 60
     recheck_seconds: Annotated[int, "How long a log or a store that seems set back is looked at again"] = 10
-    strays: Annotated[str, "Events in another partition than their home: forward or count"] = (
-        "forward"
-    )
+    strays: Annotated[str, "Events in another partition than their home: forward or count"] = "forward"
     workers: Annotated[int, "Worker processes of the local stack, 1 to 64"] = 1
     broker_port: Annotated[int, "Preferred port of the local Kafka; another when taken"] = 9092
     clickhouse_port: Annotated[int, "Preferred native port of the local ClickHouse"] = 9000

@@ -66,16 +66,14 @@ class Strays(RuleBasedStateMachine):
         values = [message(*new)] if bundled else [message(e) for e in new]
         self.append(partition, [*values, b'{"event_id":'] if garbage else values)
 
-    @rule(
-        partition=ANY, which=st.lists(st.integers(0, 10**6), min_size=1, max_size=8), bundled=st.booleans()
-    )
+    @rule(partition=ANY, which=st.lists(st.integers(0, 10**6), min_size=1, max_size=8), bundled=st.booleans())
     def repeat(self, partition: int, which: list[int], bundled: bool) -> None:
         """Events of before once more, anywhere and in any order."""
         again = [self.sent[i % len(self.sent)] for i in which if self.sent]
         if again:
             self.append(partition, [message(*again)] if bundled else [message(e) for e in again])
 
-    @rule(target=workers, partition=ANY, back=st.integers(0, 3), engine_name=st.sampled_from(ENGINES[:1]))
+    @rule(target=workers, partition=ANY, back=st.integers(0, 3), engine_name=st.sampled_from(ENGINES))
     def start(self, partition: int, back: int, engine_name: str) -> Worker:
         """A worker of a partition starts from the progress that it reads, which may be out of date."""
         stored = self.stored[partition]
