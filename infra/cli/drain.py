@@ -94,7 +94,7 @@ def drain(
     """Wait until all up to these ends is folded, and the strays among it where they were sent; as `wait`.
 
     Strays are in the log before the progress that counts them is stored, so one look at where the topics end
-    by then is enough: at home none is a stray any more. `ends_of_strays` gives the ends of topics that have any.
+    by then is enough: at home none is a stray any more. `ends_of_strays` gives the ends of topics with any.
     """
     remaining, failure = wait(partial(left, ends), deadline, clock, sleep)
     if failure or not all(p.paused for p in remaining):
