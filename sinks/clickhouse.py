@@ -101,10 +101,16 @@ class Session:
         with self._errors(about):
             yield from self._client.execute_iter(sql, params, external_tables=tables, settings=settings)
 
-    def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[object]]) -> None:
-        """Insert columns of equal length: times as integers of the column's unit, strings as str or bytes."""
+    def insert(
+        self, table: str, names: Sequence[str], columns: Sequence[Sequence[object]], *, once: str = ""
+    ) -> None:
+        """Insert columns of equal length: times as integers of the column's unit, strings as str or bytes.
+
+        Of inserts with one token `once` the table, if it keeps tokens, takes the first alone.
+        """
+        settings = {"insert_deduplicate": 1, "insert_deduplication_token": once} if once else None
         with self._errors(table):
-            self._client.execute(_insert(table, names), list(columns), columnar=True)
+            self._client.execute(_insert(table, names), list(columns), columnar=True, settings=settings)
 
     def insert_blocks(self, table: str, names: Sequence[str], blocks: Sequence[Sequence[Packed]]) -> None:
         """Insert blocks of packed columns; the server makes one part of them, as of one block."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from streams.core.breaker import Breaker
+from streams.core.home import Homes
 from streams.core.rebuild import Correction
 from streams.core.values import (
     Changes,
@@ -36,6 +37,7 @@ class MemorySink:
         self._dead: dict[tuple[str, int], dict[tuple[int, int, int], DeadLetter]] = {}
         self._noted: dict[tuple[str, int], dict[tuple[int, int], Noted]] = {}
         self._progress: dict[tuple[str, int], Progress] = {}
+        self._homes: dict[tuple[str, str, int], Homes] = {}
         self._breakers: dict[str, Breaker] = {}
         self._corrections: dict[PaneKey, tuple[int, Correction]] = {}
 
@@ -114,6 +116,15 @@ class MemorySink:
             key = spec.topic, c.progress.partition
             if key not in self._progress or self._progress[key].version <= c.progress.version:
                 self._progress[key] = c.progress
+
+    def homes(self, topic: str) -> list[Homes]:
+        """What was decided on homes of this topic's events, in order of `change`; of all topic ids."""
+        found = (h for h in self._homes.values() if h.topic == topic)
+        return sorted(found, key=lambda h: (h.change, h.topic_id))
+
+    def put_homes(self, homes: Homes) -> None:
+        """Store a decision, unless there is one of this topic, topic id and change."""
+        self._homes.setdefault((homes.topic, homes.topic_id, homes.change), homes)
 
     def breakers(self) -> dict[str, Breaker]:
         """The switch of each stream that was ever paused."""

@@ -1,7 +1,7 @@
 """The sink on ClickHouse: settled changes as columns of integers, strings and bytes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -10,6 +10,7 @@ from sinks.clickhouse import RECEIVE_S, Server, Session
 from sinks.known import PaneKey, known_ids, pane_ids
 from sinks.packed import inserts, packed_blocks
 from streams.core.breaker import Breaker
+from streams.core.home import Homes
 from streams.core.values import Changes, PaneIds, Progress
 from streams.spec import StreamSpec
 
@@ -22,6 +23,7 @@ _LATE = (
     "offset", "index",
 )  # fmt: skip
 _BREAKER = ("stream", "changes", "at", "reason", "past")
+_HOMES = tuple(f.name for f in fields(Homes))
 _NOTED = ("stream", "topic", "partition", "epoch", "offset", "append_time", "source", "indexes")
 _DEAD = (
     "stream", "topic", "partition", "epoch", "offset", "index", "append_time", "field", "reason", "raw",
@@ -167,6 +169,21 @@ class ClickHouseSink:
         rows = [(*(getattr(c.progress, name) for name in _PROGRESS), c.progress.version) for c in changes]
         if rows:
             self._session.insert("progress", (*_PROGRESS, "version"), _transposed(rows))
+
+    def homes(self, topic: str) -> list[Homes]:
+        """What was decided on homes of this topic's events, in order of `change`; of all topic ids."""
+        sql = (
+            f"SELECT {', '.join(_HOMES)} FROM homes WHERE topic = %(topic)s"  # noqa: S608 names of fields
+            " ORDER BY change, topic_id, decided_at LIMIT 1 BY topic_id, change"
+        )
+        rows = self._session.query("homes", sql, {"topic": topic})
+        return [replace(Homes(*row), offsets=tuple(row[-1])) for row in rows]
+
+    def put_homes(self, homes: Homes) -> None:
+        """Store a decision; the server drops it where one of this topic, topic id and change is there."""
+        row = tuple(getattr(homes, name) for name in _HOMES)
+        token = f"{homes.topic}/{homes.topic_id}/{homes.change}"
+        self._session.insert("homes", _HOMES, _transposed([row]), once=token)
 
     def breakers(self) -> dict[str, Breaker]:
         """The switch of each stream that was ever paused."""

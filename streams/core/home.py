@@ -19,9 +19,9 @@ class Homes:
     """How events of one topic find their homes, once and for all until the next `change`.
 
     `partitions` is the number that homes are reckoned by. `forward` says what becomes of a stray, an event in
-    another partition than its home: it is sent home, or counts where it is. All this holds of partition p from
-    offset `offsets[p]` on (0 where there is none), whose rows have this `epoch` or a later one. `topic_id` is
-    Kafka's own; empty where Kafka has none.
+    another partition than its home: it is sent home, or counts where it is. All this holds of partition p
+    from offset `offsets[p]` on (0 where there is none), whose rows have this `epoch` or a later one.
+    `topic_id` is Kafka's own; empty where Kafka has none.
     """
 
     topic: str

@@ -67,7 +67,7 @@ def _needs(spec: StreamSpec) -> Iterator[Need]:
     """(field, test, what the test asks for) for each use of a field."""
     yield "event_id", _is_text, SHORT_TEXT
     yield "occurred_at", _is_instant, "an Instant"
-    for name in spec.dimensions:
+    for name in (spec.key, *spec.dimensions):
         yield name, _is_text, SHORT_TEXT
     for order in spec.event.orders:
         yield order.first, _is_whole, WHOLE
@@ -120,7 +120,7 @@ def _is_measurable(rule: FieldRule) -> bool:
 
 def used_fields(spec: StreamSpec) -> frozenset[str]:
     """The fields of an event that its fold depends on, beside its id."""
-    names = {"occurred_at", *spec.dimensions}
+    names = {"occurred_at", spec.key, *spec.dimensions}
     for measure in spec.measures:
         names.update(fields_of(measure))
     return frozenset(names)

@@ -21,11 +21,23 @@ from streams.core.message import Message, in_order
 from streams.core.pane import id_hash
 from streams.core.refusals import Refusals
 from streams.core.rules import Rules
+from streams.core.strays import own_bytes
 from streams.core.values import Changes, ClosedPane, PackedBatches, Progress, Rows, Unread
 from streams.core.window import pane_start
 from streams.native.checks import used_fields
-from streams.native.library import CORRUPT, ENOUGH, HANDED_OVER, LATE, TOO_EARLY, UNREAD, Library, Shared
+from streams.native.library import (
+    CORRUPT,
+    ENOUGH,
+    HANDED_OVER,
+    LATE,
+    STRAY,
+    TOO_EARLY,
+    UNREAD,
+    Library,
+    Shared,
+)  # fmt: skip
 from streams.native.rows import take_rows
+from streams.native.strays import take_strays
 from streams.native.tables import stream_table
 from streams.spec import StreamSpec
 
@@ -47,6 +59,9 @@ class CompiledFold:
         weakref.finalize(self, library.free, self._state)
         self._shared: Any = cast(self._state, POINTER(Shared)).contents
         self._shared.watermark_ms, self._shared.row_bytes = progress.watermark_ms, ROW_BYTES
+        # of a stream without repeats each event may count where it is
+        self._shared.homes = progress.homes if spec.dedupe else 0
+        self._shared.partition, self._shared.forward = progress.partition, progress.forward
         # fold.c counts under the names that a ledger asks for
         self._ledger = Ledger(spec, rules, Plan(spec), progress, self._shared)
         fields, used = field_rules(spec.event), used_fields(spec)
@@ -136,8 +151,14 @@ class CompiledFold:
         epoch = self._ledger.stored.epoch
         rows: Rows = take_rows(self._library, self._state, self._spec, shared.waiting, epoch)
         closed = [self._closed_pane(i) for i in range(shared.closed)]
+        strays = take_strays(self._library, self._state, shared)
         self._library.flushed(self._state)
-        return self._ledger.take(progress, rows, closed)
+        return self._ledger.take(progress, rows, closed, strays)
+
+    def close_all(self) -> None:
+        """Close every open pane, as if the watermark had passed it."""
+        self._ledger.close_all()
+        self._library.close_until(self._state, self._ledger.watermark_ms)
 
     def _fold_until(self, end: int, batches: PackedBatches) -> None:
         shared, end = self._shared, min(end, batches.next_offset)
@@ -220,6 +241,9 @@ class CompiledFold:
         how = self._library.add(self._state, offset, append_ms, seen, present, packed, texts)
         if how == TOO_EARLY:
             self._ledger.refuse_ahead(event.occurred_at, index, message)
+        elif how == STRAY:
+            raw = own_bytes(self._codec, event, message.raw(index))
+            self._library.stray(self._state, raw, len(raw), event.occurred_at, append_ms)
         elif how == LATE:
             start_ms = pane_start(event.occurred_at, self._rules.pane_ms)
             self._ledger.add_late(event, start_ms, index, message)

@@ -6,6 +6,7 @@ from typing import Any
 
 from schemas.fields import Kind
 from streams.core.parts import PartKind
+from streams.core.strays import MESSAGE_BYTES, MESSAGE_EVENTS, STRAY_BYTES
 from streams.core.values import OFFSET_BITS
 from streams.native import tables
 from streams.native.build import SOURCE, source_version
@@ -13,7 +14,7 @@ from streams.native.layout import check_layout
 from streams.native.tables import ConditionTable, FieldTable, MeasureTable, StreamTable
 
 DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH = range(5)
-FOLDED, LATE, TOO_EARLY = range(3)
+FOLDED, LATE, TOO_EARLY, STRAY = range(4)
 
 
 class Shared(Structure):
@@ -27,6 +28,7 @@ class Shared(Structure):
             "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
             "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item",
             "bytes", "kept", "spread", "flush",
+            "homes", "partition", "forward", "strays", "away", "straying", "stray_bytes", "home",
         )
     )  # fmt: skip
 
@@ -47,7 +49,8 @@ CONSTANTS = {
     **{part.name: part.value for part in PartKind},
     "IS": tables.IS, "HAS": tables.HAS, "NOT_AFTER": tables.NOT_AFTER, "AFTER": tables.AFTER,
     "DONE": DONE, "HANDED_OVER": HANDED_OVER, "UNREAD": UNREAD, "CORRUPT": CORRUPT, "ENOUGH": ENOUGH,
-    "FOLDED": FOLDED, "LATE": LATE, "TOO_EARLY": TOO_EARLY,
+    "FOLDED": FOLDED, "LATE": LATE, "TOO_EARLY": TOO_EARLY, "STRAY": STRAY,
+    "MESSAGE_BYTES": MESSAGE_BYTES, "MESSAGE_EVENTS": MESSAGE_EVENTS, "STRAY_BYTES": STRAY_BYTES,
     "OFFSET_BITS": OFFSET_BITS,
 }  # fmt: skip
 
@@ -71,7 +74,10 @@ class Library:
         self.add = _function(
             dll.songlo_add, c_int, c_void_p, c_int64, c_int64, c_uint64, c_uint64, c_char_p, c_char_p
         )
+        self.close_until = _function(dll.songlo_close_until, None, c_void_p, c_int64)
         self.close_panes = _function(dll.songlo_close_panes, None, c_void_p)
+        self.stray = _function(dll.songlo_stray, None, c_void_p, c_char_p, c_int64, c_int64, c_int64)
+        self.strays = _function(dll.songlo_strays, c_int64, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
         self.first_offset = _function(dll.songlo_first_offset, c_int64, c_void_p, c_int64)
         self.sizes = _function(dll.songlo_sizes, None, c_void_p, c_void_p)
         self.rows = _function(dll.songlo_rows, c_bool, c_void_p, c_int64, c_void_p, c_void_p)

@@ -64,7 +64,7 @@ class StreamTable(Structure):
         ("seed", c_uint64),
         ("n_fields", c_int32), ("n_conditions", c_int32), ("n_measures", c_int32), ("n_parts", c_int32),
         ("n_dimensions", c_int32), ("n_orders", c_int32), ("n_bounds", c_int32),
-        ("id_field", c_int32), ("time_field", c_int32), ("dedupe", c_int32),
+        ("id_field", c_int32), ("time_field", c_int32), ("key_field", c_int32), ("dedupe", c_int32),
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def stream_table(spec: StreamSpec, rules: Rules) -> StreamTable:
         n_fields=len(fields), n_conditions=len(conditions), n_measures=len(spec.measures),
         n_parts=len(spec.parts), n_dimensions=len(spec.dimensions), n_orders=len(orders) // 2,
         n_bounds=len(UPPER_BOUNDS),
-        id_field=at["event_id"], time_field=at["occurred_at"], dedupe=spec.dedupe,
+        id_field=at["event_id"], time_field=at["occurred_at"], key_field=at[spec.key], dedupe=spec.dedupe,
     )  # fmt: skip
 
 

@@ -301,6 +301,7 @@ def test_the_views_hide_rows_of_nothing(stack: HasClickHouse) -> None:
         late=[late(7, offset=50)],
         folded=5,
         next_offset=END,
+        homes=1,
     )
     with closing(store.sink) as sink:
         sink.put_rows(CAMERA, [flush])
@@ -334,7 +335,7 @@ def test_conservation_takes_corrections_into_account(
     """A changed definition takes three events more than the counters have counted."""
     server = new_database(stack)
     store = Store(ClickHouseSink(server), server)
-    flush = changes(CAMERA, rows=[camera_row(events=4)], folded=4, next_offset=END)
+    flush = changes(CAMERA, rows=[camera_row(events=4)], folded=4, next_offset=END, homes=1)
     with closing(store.sink) as sink:
         sink.put_rows(CAMERA, [flush])
         sink.put_progress(CAMERA, [flush])

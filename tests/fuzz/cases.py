@@ -1,8 +1,9 @@
 """Any bytes as a piece of a log: stream and rules, batches, and where they are cut, flushed, restarted.
 
-Five bytes choose the stream, how the rest is framed, the rules of time, where the log begins and the topic's
-epoch. The rest is in pieces; between two stand CUT and two bytes: what happens after the piece before, and
-what the piece behind is like. So a mutation of any byte is again a log, and a message stands in it as it is.
+Five bytes choose the stream, how the rest is framed, the rules of time, where the log begins, of how many
+homes, and the topic's epoch. The rest is in pieces; between two stand CUT and two bytes: what happens after
+the piece before, and what the piece behind is like. So a mutation of any byte is again a log, and a message
+stands in it as it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ OTHER_DEDUPE, NARROW, NO_ROOM, TWICE = 0x10, 0x20, 0x40, 0x80
 BASES = (0, 1, 6, (1 << 31) - 3, (1 << 47) - 2, (1 << OFFSET_BITS) - 9)
 DISORDERS_MS, SKEWS_MS, PANES_MS = (60_000, 0, 1000, 120_000), (300_000, 0), (60_000, 1000, 3_600_000)
 EPOCHS = (0, 1, 65_535)
+# numbers that homes are reckoned by; a bit says that strays count where they are
+HOMES, STAY = (0, 2, 7, 1), 0x20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Case:
     form: Form
     base: int
     epoch: int
+    homes: int
+    forward: bool
     room: int
     """How many bytes may wait before a fold stops within a batch."""
     twice: bool
@@ -51,12 +56,14 @@ def streams() -> tuple[StreamSpec, ...]:
 def case_of(data: bytes) -> Case:
     """The case that any bytes are."""
     first, framing, times, start, epoch = data[:CONTROLS].ljust(CONTROLS, b"\0")
-    base, form = BASES[start % len(BASES)], Form((framing & 0x0F) % len(Form))
+    base, form = BASES[(start & 0x1F) % len(BASES)], Form((framing & 0x0F) % len(Form))
     spec, rules = _variant(first % len(streams()), framing & (OTHER_DEDUPE | NARROW), times)
     # with less a fold would read a large batch from its beginning too often
     room = ENDLESS if not times & NO_ROOM else 50_000 if form is Form.MANY else 0
     steps = tuple(Steps(form, base).of(_pieces(data[CONTROLS:])))
-    return Case(spec, rules, form, base, EPOCHS[epoch % len(EPOCHS)], room, bool(epoch & TWICE), steps)
+    homes, forward = HOMES[start >> 6], not start & STAY
+    epoch, twice = EPOCHS[epoch % len(EPOCHS)], bool(epoch & TWICE)
+    return Case(spec, rules, form, base, epoch, homes, forward, room, twice, steps)
 
 
 def bytes_of(stream: int, form: Form, pieces: Sequence[Piece], *, times: int = 0, start: int = 0) -> bytes:

@@ -94,8 +94,9 @@ class _Pair:
         self._log: list[PackedBatches | Unread] = []
         self._features = {1 + case.form}
         stream = Progress(
-            case.spec.name, case.spec.topic, 0, epoch=case.epoch, next_offset=case.base, replay_from=case.base
-        )
+            case.spec.name, case.spec.topic, 0, epoch=case.epoch, next_offset=case.base,
+            replay_from=case.base, homes=case.homes, forward=case.forward,
+        )  # fmt: skip
         self._start(stream)
 
     def _start(self, progress: Progress) -> None:
@@ -167,6 +168,7 @@ class _Pair:
             self._same_values(field.name, getattr(plain, field.name), getattr(compiled, field.name))
         for letter in plain.dead:
             self._meet(_shape_of(letter.field, letter.reason[:40]), 0)
+        self._meet("strays", min(8, len(plain.strays)))
         self._meet("late", min(8, len(plain.late)))
         self._meet("closed", min(8, len(plain.closed)))
         self._meet("rows", len(plain.rows).bit_length())

@@ -12,7 +12,7 @@ from schemas.fields import FieldRule, Kind, field_rules
 from schemas.jsonschema import examples
 from streams.core.records import HEADER, MAGIC, varint
 from streams.spec import StreamSpec
-from tests.fuzz.cases import NO_ROOM, bytes_of, streams
+from tests.fuzz.cases import NO_ROOM, STAY, bytes_of, streams
 from tests.fuzz.frames import put_right, record
 from tests.fuzz.steps import GAP, KEY, NOW_MS, NULL, UNREAD, Form, Piece
 from tests.fuzz.words import AFTER, MOMENTS, VARINTS
@@ -53,6 +53,7 @@ def _seeds(stream: int, spec: StreamSpec) -> Iterator[bytes]:
         pieces = [_piece(value, i) for i, value in enumerate([*good, *bad])]
         for at in range(0, len(pieces), 4):
             yield bytes_of(stream, Form.MESSAGES, pieces[at : at + 4], times=times)
+            yield bytes_of(stream, Form.MESSAGES, pieces[at : at + 4], times=times, start=2 << 6)
     bundle = b"[" + b",".join(good) + b"]"
     for value in (
         bundle,
@@ -60,7 +61,8 @@ def _seeds(stream: int, spec: StreamSpec) -> Iterator[bytes]:
         b"[]",
         b" [ " + good[0] + b" ] ",
     ):
-        yield bytes_of(stream, Form.MESSAGES, [_piece(value, 0), _piece(good[0], 1)])
+        for start in (0, 2 << 6, 2 << 6 | STAY):
+            yield bytes_of(stream, Form.MESSAGES, [_piece(value, 0), _piece(good[0], 1)], start=start)
     for moment in MOMENTS:
         yield bytes_of(stream, Form.MESSAGES, [_piece(with_field(good[0], "occurred_at", f'"{moment}"'), 0)])
     several = [*good, *good][:2]

@@ -210,7 +210,7 @@ def test_a_fourth_stream_costs_one_file_of_sql(empty: Server, directory: Path) -
     strange = list(camera_row(events=3))
     strange[2] = "99999"
     with closing(ClickHouseSink(empty)) as sink:
-        flush = changes(parking(), rows=[tuple(strange)], next_offset=3, folded=3)
+        flush = changes(parking(), rows=[tuple(strange)], next_offset=3, folded=3, homes=1)
         sink.put_rows(parking(), [flush])
         sink.put_progress(parking(), [flush])
     assert ask(empty, "SELECT events FROM parking_minute") == [(3,)]

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +21,10 @@ from infra.stack.kafka.broker import broker_answers
 from infra.stack.process.service import ROOT
 from infra.stack.process.state import started
 from infra.stack.stack import AlreadyRunningError, Stack
+from sinks.store import ClickHouseSink
+from streams.core.home import Homes
 from streams.kafka_access import KafkaAccess
+from tests.support.clickhouse import new_database
 from tests.support.waiting import eventually
 
 BACK_SECONDS = 60
@@ -82,6 +87,22 @@ def test_clickhouse_comes_back_with_its_rows_on_its_ports(own: Stack) -> None:
     eventually(lambda: engine_answers(port_of(own.clickhouse_http)), BACK_SECONDS)
     assert own.addresses() == addresses
     assert ask(own, "SELECT count(), sum(n) FROM kept") == "3000\t1498500"
+
+
+def test_decisions_on_homes_outlive_the_engine(own: Stack) -> None:
+    """kill -9 of the engine: whoever decides again after it is told what was decided before."""
+    server = new_database(own)
+    first = Homes("topic", "id", 0, 6, True)
+    with closing(ClickHouseSink(server)) as sink:
+        sink.put_homes(first)
+    kill(own, "clickhouse")
+    eventually(lambda: engine_answers(port_of(own.clickhouse_http)), BACK_SECONDS)
+    own.wait_ready()
+    with closing(ClickHouseSink(server)) as sink:
+        sink.put_homes(replace(first, partitions=7))
+        sink.put_homes(replace(first, change=1, partitions=8))
+        assert [h.partitions for h in sink.homes("topic")] == [6, 8]
+    assert ask(own, f"SELECT count() FROM {server.database}.homes") == "2"
 
 
 def test_the_guard_comes_back(own: Stack) -> None:

@@ -34,7 +34,10 @@ COLUMNS = {
     "qr_minute": "merchant_id, merchant_category, ward_code, provider, reports, succeeded, failed,"
     " amount_vnd, amount_max_vnd, amount_min_vnd, late_events",
 }
-PROGRESS = "stream, topic, partition, next_offset, watermark, folded, duplicates, late, dead, updated_at"
+PROGRESS = (
+    "stream, topic, partition, next_offset, watermark, folded, duplicates, late, dead, strays, away,"
+    " updated_at"
+)
 
 
 @pytest.fixture(scope="module")
@@ -342,9 +345,9 @@ def test_conservation_gives_its_verdict(server: Server, sink: ClickHouseSink) ->
     dead = [DeadLetter(3, 0, T0_S * 1000, "", "broken", b"{")]
     flush = changes(
         CAMERA, rows=[camera_row(events=4)], late=[late(7, offset=9)], dead=dead,
-        next_offset=10, folded=4, duplicates=2,
+        next_offset=10, folded=4, duplicates=2, homes=2,
     )  # fmt: skip
-    sink.put_progress(CAMERA, [changes(CAMERA, 0), changes(CAMERA, 1, next_offset=5, folded=5)])
+    sink.put_progress(CAMERA, [changes(CAMERA, 0), changes(CAMERA, 1, next_offset=5, folded=5, homes=2)])
     for step in (sink.put_rows, sink.put_late, sink.put_dead):
         step(CAMERA, [flush])
     verdicts = "SELECT partition, events_read, verdict FROM conservation ORDER BY partition"
@@ -352,6 +355,35 @@ def test_conservation_gives_its_verdict(server: Server, sink: ClickHouseSink) ->
     sink.put_progress(CAMERA, [flush])
     sink.put_rows(CAMERA, [changes(CAMERA, 1, rows=[camera_row(events=5)])])
     assert ask(server, verdicts) == [(0, 8, "exact"), (1, 5, "exact")]
+
+
+def test_conservation_says_where_repeats_may_have_counted(server: Server, sink: ClickHouseSink) -> None:
+    """Strays are in the balance; away from home, and where no homes are known, no more than this can be said.
+
+    partition   0          1            2          3            4              5
+                at home    one away     unknown    nothing yet  refused only   away, and a row is missing
+    """
+    rows = [camera_row(events=2)]
+    counted = {"next_offset": 9, "folded": 2}
+    flushes = [
+        changes(CAMERA, 0, rows=rows, homes=6, strays=3, **counted),
+        changes(CAMERA, 1, rows=rows, homes=6, away=1, **counted),
+        changes(CAMERA, 2, rows=rows, **counted),
+        changes(CAMERA, 3),
+        changes(CAMERA, 4, dead=[DeadLetter(3, 0, T0_S * 1000, "", "broken", b"{")]),
+        changes(CAMERA, 5, homes=6, away=1, **counted),
+    ]
+    for step in (sink.put_rows, sink.put_dead, sink.put_progress):
+        step(CAMERA, flushes)
+    columns = "partition, events_read, strays, away, verdict"
+    assert ask(server, f"SELECT {columns} FROM conservation ORDER BY partition") == [
+        (0, 5, 3, 0, "exact"),
+        (1, 2, 0, 1, "exact if no repeats"),
+        (2, 2, 0, 0, "exact if no repeats"),
+        (3, 0, 0, 0, "exact"),
+        (4, 1, 0, 0, "exact"),
+        (5, 2, 0, 1, "missing"),
+    ]
 
 
 def test_conservation_counts_each_refused_event_once(server: Server, sink: ClickHouseSink) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.fields import FieldRule, Kind, field_rules
 from schemas.jsonschema import examples
+from streams.core.limits import Limits
 from streams.core.plain import PlainFold
 from streams.core.rules import Rules
 from streams.core.values import PackedBatches, Progress
@@ -199,7 +200,10 @@ def test_both_engines_agree_on_any_log(stream: str, data: st.DataObject) -> None
     """Captures, counters and progress are equal after each batch, also over restarts and changes of rules."""
     spec = STREAMS[stream]
     log = data.draw(logs(spec))
-    progress, rules = Progress(spec.name, spec.topic, 2, epoch=3), RULES
+    homes, forward = data.draw(st.sampled_from([0, 1, 2, 3, 5, 1000])), data.draw(st.booleans())
+    progress = Progress(spec.name, spec.topic, 2, epoch=3, homes=homes, forward=forward)
+    # where one event more makes two messages of strays, too
+    rules = RULES if data.draw(st.booleans()) else replace(RULES, limits=Limits(bundle_events=2))
     plain, compiled = PlainFold(spec, rules, progress), native(spec, rules, progress)
     for n, batch in enumerate(log):
         for state in (plain, compiled):
@@ -211,7 +215,7 @@ def test_both_engines_agree_on_any_log(stream: str, data: st.DataObject) -> None
             # a restart: what was folded is folded again from the progress stored
             progress = plain.progress
             if data.draw(st.integers(0, 4)) == 0:
-                rules = Rules(RULES.pane_ms, data.draw(st.integers(0, 200_000)), RULES.skew_ms)
+                rules = replace(rules, disorder_ms=data.draw(st.integers(0, 200_000)))
             plain, compiled = PlainFold(spec, rules, progress), native(spec, rules, progress)
             assert facts(plain) == facts(compiled)
             for again in log[: n + 1]:
@@ -219,6 +223,12 @@ def test_both_engines_agree_on_any_log(stream: str, data: st.DataObject) -> None
                     state.fold(again)
                 assert facts(plain) == facts(compiled)
     assert plain.capture() == compiled.capture()
+    if not plain.replaying:
+        plain.close_all()
+        compiled.close_all()
+        assert facts(plain) == facts(compiled)
+        assert plain.open_panes == 0
+        assert plain.capture() == compiled.capture()
 
 
 @pytest.mark.parametrize("stream", CITY)

@@ -52,7 +52,7 @@ def mutated(rng: random.Random, spec: StreamSpec, now_ms: int) -> bytes:
 def fuzz(spec: StreamSpec, seed: int, rounds: int, fold_c: Library) -> int:
     """Fold the same damaged messages with both engines; how many went without being handed over."""
     rng, at_ms, position, direct = random.Random(seed), NOW_MS, 0, 0
-    progress = Progress(spec.name, spec.topic, 0)
+    progress = Progress(spec.name, spec.topic, 0, homes=rng.choice([0, 2, 7]))
     plain, compiled = (
         PlainFold(spec, RULES, progress),
         CompiledFold(spec, RULES, progress, fold_c),

@@ -1,7 +1,7 @@
 /* Folding record batches. */
 #pragma once
 
-#include "panes.h"
+#include "strays.h"
 #include "records.h"
 
 /* Whether a record is where it may be: offsets ascend, each with room for those behind it, and the last record ends the batch. */
@@ -25,8 +25,12 @@ static int64_t scan_bundle(state *s, const uint8_t *data, int64_t size, const re
     do {
         if ((int64_t)n == s->bundle_events) return -1;
         s->bundle = grown(s, NULL, s->bundle, &s->bundle_room, n + 1, 16, s->event_size);
-        p = scan_event(s, spaces(p + 1, end), end, data + size, event_at(s, s->bundle, n++));
+        event *e = event_at(s, s->bundle, n++);
+        text from = spaces(p + 1, end);
+        p = scan_event(s, from, end, data + size, e);
         if (!p) return -1;
+        e->from.value_at = from - data;
+        e->from.value_size = p - from;
         p = spaces(p, end);
     } while (p < end && *p == ',');
     for (size_t i = 0; i < n; i++) { /* they may have moved while there were more and more of them */
@@ -46,6 +50,15 @@ enum { DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH };
 /* Whether no more may wait: of an open row that was there before, only what it adds to a flush is new. */
 static inline bool is_enough(const shared *h) {
     return h->bytes + h->waiting * h->row_bytes + h->spread > h->enough;
+}
+
+/* Fold an event, or keep it to be sent home; false: it is Python's. */
+static inline bool fold_event(state *s, const uint8_t *data, event *e, int64_t append_ms) {
+    int how = apply(s, e, append_ms);
+    if (LIKELY(how == FOLDED)) return true;
+    if (how != STRAY || e->from.value_size > STRAY_BYTES) return false;
+    add_stray(s, data + e->from.value_at, e->from.value_size, s->shared.home, e->slots[s->time_field].number, append_ms);
+    return true;
 }
 
 static int hand_over(state *s, const batch *b, const record *r, int64_t offset, int64_t index, int64_t item) {
@@ -130,7 +143,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
         ask_for_rows(s, n);
         for (size_t i = 0; i < n; i++) {
             event *e = event_at(s, s->ahead, i);
-            if (UNLIKELY(apply(s, e, b->append_ms) != FOLDED)) {
+            if (UNLIKELY(!fold_event(s, data, e, b->append_ms))) {
                 return hand_over(s, b, &e->from, e->offset, numbers[i], 0);
             }
         }
@@ -142,7 +155,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
             for (; folded < events; folded++) {
                 event *e = event_at(s, s->bundle, (size_t)folded);
                 e->offset = offset;
-                if (apply(s, e, b->append_ms) != FOLDED) break;
+                if (!fold_event(s, data, e, b->append_ms)) break;
             }
             if (s->bundle_room > BUNDLE_KEPT) forget_bundle(s);
             if (folded != events) return hand_over(s, b, &r, offset, index, events < 0 ? 0 : folded);
@@ -186,7 +199,7 @@ EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
 /*
  * Fold an event that Python has decoded. `numbers` holds one value per field: a text's length in bytes
  * (the texts follow each other in `texts`), a number (of a NUMBER the thousandths); 0 where absent.
- * LATE: its row is Python's to make, the watermark has moved. TOO_EARLY: nothing was done.
+ * LATE: its row is Python's to make, the watermark has moved. TOO_EARLY: nothing was done. STRAY: nothing was done, songlo_stray is next.
  */
 EXPORT int songlo_add(state *s, int64_t offset, int64_t append_ms, uint64_t id, uint64_t present, const int64_t *numbers,
                       const uint8_t *texts) {
@@ -204,6 +217,9 @@ EXPORT int songlo_add(state *s, int64_t offset, int64_t append_ms, uint64_t id, 
     }
     make_key_again(s, e, s->alternate);
     int how = apply(s, e, append_ms);
-    if (how == LATE) advance(s, e->slots[s->time_field].number, append_ms);
+    if (how != LATE) return how;
+    int64_t home;
+    s->shared.away += s->shared.homes && is_away(s, e, &home);
+    advance(s, e->slots[s->time_field].number, append_ms);
     return how;
 }

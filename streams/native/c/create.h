@@ -91,6 +91,7 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     s->n_orders = rule->n_orders;
     s->id_field = rule->id_field;
     s->time_field = rule->time_field;
+    s->key_field = rule->key_field;
     s->dedupe = rule->dedupe;
     s->pane_ms = rule->pane_ms;
     s->disorder_ms = rule->disorder_ms;
@@ -154,7 +155,7 @@ EXPORT void songlo_free(state *s) {
     void *all[] = {s->fields,  s->conditions, s->measures, s->parts,  s->histograms, s->empty,     s->dimensions, s->orders,
                    s->after,   s->bounds,     s->ahead,    s->bundle, s->panes,      s->places,    s->waiting,    s->closed,
                    s->sizes,   s->spelled,    s->words,    s->older,  s->widths,     s->by_bucket, s->met,        s->representatives,
-                   s};
+                   s->strays,  s->stray_text, s};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

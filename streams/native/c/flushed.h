@@ -1,7 +1,7 @@
 /* Closed panes, and what is let go of once all that waits has been taken. */
 #pragma once
 
-#include "panes.h"
+#include "strays.h"
 
 /* A closed pane that waits: its start, and its sorted ids; valid until songlo_flushed. */
 EXPORT int64_t songlo_closed(const state *s, int64_t i, int64_t *start_ms, const uint64_t **ids) {
@@ -42,6 +42,7 @@ EXPORT void songlo_flushed(state *s) {
         free(s->closed[i].ids);
     }
     make_less_room(s);
+    forget_strays(s);
     if (s->shared.flush == UINT32_MAX) begin_flushes_again(s);
     s->shared.flush++;
     s->shared.waiting = s->shared.closed = s->shared.closed_ids = s->shared.spread = 0;

@@ -1,4 +1,4 @@
-/* Hashes of ids and of keys. */
+/* Hashes of ids and of keys, and the one by which Kafka finds a partition. */
 #pragma once
 
 #include "memory.h"
@@ -99,4 +99,19 @@ static inline uint32_t key_tag(const uint8_t *p, size_t n, uint64_t seed) {
     uint64_t h = seed ^ n;
     for (size_t i = 0; i < n; i += 16) h = fold128(read64(p + i) ^ h, read64(p + i + 8) ^ XXH_PRIME_1 ^ seed);
     return (uint32_t)(fold128(h, XXH_PRIME_2) >> 32);
+}
+
+/* Kafka's murmur2, as in org.apache.kafka.common.utils.Utils. */
+static inline uint32_t murmur2(const uint8_t *p, size_t size) {
+    const uint32_t m = 0x5bd1e995;
+    uint32_t h = 0x9747b28c ^ (uint32_t)size;
+    for (; size >= 4; size -= 4, p += 4) {
+        uint32_t k = read32(p) * m;
+        h = h * m ^ (k ^ k >> 24) * m;
+    }
+    if (size > 2) h ^= (uint32_t)p[2] << 16;
+    if (size > 1) h ^= (uint32_t)p[1] << 8;
+    if (size) h = (h ^ p[0]) * m;
+    h = (h ^ h >> 13) * m;
+    return h ^ h >> 15;
 }

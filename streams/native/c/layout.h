@@ -37,6 +37,8 @@ static const agreed AGREED[] = {
     FIELD(shared, at), FIELD(shared, index), FIELD(shared, delta), FIELD(shared, offset), FIELD(shared, append_ms), FIELD(shared, key_at),
     FIELD(shared, key_size), FIELD(shared, value_at), FIELD(shared, value_size), FIELD(shared, item), FIELD(shared, bytes),
     FIELD(shared, kept), FIELD(shared, spread), FIELD(shared, flush),
+    FIELD(shared, homes), FIELD(shared, partition), FIELD(shared, forward), FIELD(shared, strays), FIELD(shared, away),
+    FIELD(shared, straying), FIELD(shared, stray_bytes), FIELD(shared, home),
 
     SIZE(field_rule), FIELD(field_rule, name), FIELD(field_rule, values), FIELD(field_rule, default_text),
     FIELD(field_rule, default_number), FIELD(field_rule, low), FIELD(field_rule, high), FIELD(field_rule, real_low),
@@ -53,7 +55,7 @@ static const agreed AGREED[] = {
     FIELD(stream_rule, representatives), FIELD(stream_rule, pane_ms), FIELD(stream_rule, disorder_ms),
     FIELD(stream_rule, skew_ms), FIELD(stream_rule, bundle_events), FIELD(stream_rule, seed), FIELD(stream_rule, n_fields), FIELD(stream_rule, n_conditions),
     FIELD(stream_rule, n_measures), FIELD(stream_rule, n_parts), FIELD(stream_rule, n_dimensions), FIELD(stream_rule, n_orders),
-    FIELD(stream_rule, n_bounds), FIELD(stream_rule, id_field), FIELD(stream_rule, time_field), FIELD(stream_rule, dedupe),
+    FIELD(stream_rule, n_bounds), FIELD(stream_rule, id_field), FIELD(stream_rule, time_field), FIELD(stream_rule, key_field), FIELD(stream_rule, dedupe),
 
     VALUE(TEXT), VALUE(LITERAL), VALUE(INTEGER), VALUE(NUMBER), VALUE(INSTANT), VALUE(FLAG), VALUE(OPAQUE),
     VALUE(REQUIRED), VALUE(NULLABLE), VALUE(DEFAULT), VALUE(MEASURED),
@@ -61,7 +63,8 @@ static const agreed AGREED[] = {
     PARTS(PART_VALUE)
     VALUE(IS), VALUE(HAS), VALUE(NOT_AFTER), VALUE(AFTER),
     VALUE(DONE), VALUE(HANDED_OVER), VALUE(UNREAD), VALUE(CORRUPT), VALUE(ENOUGH),
-    VALUE(FOLDED), VALUE(LATE), VALUE(TOO_EARLY),
+    VALUE(FOLDED), VALUE(LATE), VALUE(TOO_EARLY), VALUE(STRAY),
+    VALUE(MESSAGE_BYTES), VALUE(MESSAGE_EVENTS), VALUE(STRAY_BYTES),
     VALUE(OFFSET_BITS),
 };
 

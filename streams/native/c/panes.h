@@ -187,17 +187,21 @@ static void close_pane(state *s, pane *p) {
     if (!p->waiting) free_pane(s, p);
 }
 
-/* Move the watermark behind the events seen, and close the panes that it passes. */
-EXPORT void songlo_close_panes(state *s) {
-    shared *h = &s->shared;
-    if (h->replaying) return;
-    int64_t now_ms = (h->max_event_ms < h->max_append_ms ? h->max_event_ms : h->max_append_ms) - s->disorder_ms;
-    if (now_ms <= h->watermark_ms) return;
-    h->watermark_ms = now_ms;
+/* Move the watermark to this time, and close the panes that it passes. */
+EXPORT void songlo_close_until(state *s, int64_t now_ms) {
+    s->shared.watermark_ms = now_ms;
     while (s->n_panes && s->panes[0]->end_ms <= now_ms) close_pane(s, first_pane(s));
     size_t room = s->panes_room;
     while (room > LEAST_PANES && s->n_panes * 8 <= room) room /= 2;
     if (room < s->panes_room) make_room_for_panes(s, room);
+}
+
+/* Move the watermark behind the events seen. */
+EXPORT void songlo_close_panes(state *s) {
+    shared *h = &s->shared;
+    if (h->replaying) return;
+    int64_t now_ms = (h->max_event_ms < h->max_append_ms ? h->max_event_ms : h->max_append_ms) - s->disorder_ms;
+    if (now_ms > h->watermark_ms) songlo_close_until(s, now_ms);
 }
 
 static inline void advance(state *s, int64_t at_ms, int64_t append_ms) {
@@ -208,18 +212,33 @@ static inline void advance(state *s, int64_t at_ms, int64_t append_ms) {
     songlo_close_panes(s);
 }
 
-enum { FOLDED, LATE, TOO_EARLY };
+enum { FOLDED, LATE, TOO_EARLY, STRAY };
 
-/* Fold one event; LATE and TOO_EARLY leave everything as it was. */
+/* Whether an event belongs to another partition, which is in `home` then. */
+static inline bool is_away(const state *s, const event *e, int64_t *home) {
+    const slot *key = &e->slots[s->key_field];
+    uint32_t hash = murmur2(key->text, is_there(e, s->key_field) ? (size_t)key->length : 0) & 0x7fffffff;
+    *home = hash % (uint32_t)s->shared.homes;
+    return *home != s->shared.partition;
+}
+
+/* Fold one event; LATE, TOO_EARLY and STRAY leave everything as it was. */
 static int apply(state *s, event *e, int64_t append_ms) {
     shared *h = &s->shared;
     int64_t at_ms = e->slots[s->time_field].number;
     if (UNLIKELY(at_ms - s->skew_ms > append_ms)) return TOO_EARLY;
+    bool away = h->homes && is_away(s, e, &h->home);
+    if (UNLIKELY(away && h->forward)) {
+        if (!h->replaying) return STRAY;
+        advance(s, at_ms, append_ms);
+        return FOLDED;
+    }
     pane *p = find_pane(s, at_ms);
     if (UNLIKELY(!p)) {
         int64_t start_ms = at_ms - at_ms % s->pane_ms;
         if (start_ms + s->pane_ms <= h->watermark_ms) {
             if (!h->replaying) return LATE;
+            h->away += away;
             advance(s, at_ms, append_ms);
             return FOLDED;
         }
@@ -235,6 +254,7 @@ static int apply(state *s, event *e, int64_t append_ms) {
         add_event(s, p, r, e);
         h->folded++;
     }
+    h->away += away;
     advance(s, at_ms, append_ms);
     return FOLDED;
 }

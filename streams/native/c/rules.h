@@ -67,5 +67,5 @@ typedef struct {
     int64_t pane_ms, disorder_ms, skew_ms, bundle_events;
     uint64_t seed;
     int32_t n_fields, n_conditions, n_measures, n_parts, n_dimensions, n_orders, n_bounds;
-    int32_t id_field, time_field, dedupe;
+    int32_t id_field, time_field, key_field, dedupe;
 } stream_rule;

@@ -19,6 +19,9 @@ typedef struct {
     int64_t bytes, kept;      /* memory held; of it what closed panes hold until they are flushed */
     int64_t spread;           /* what of waiting rows has no fixed size, when it is packed: texts, and buckets */
     int64_t flush;            /* the number of the one to come, from 1 to UINT32_MAX */
+    int64_t homes, partition, forward; /* homes are reckoned by so many (0: not at all), from here; strays are kept to be sent */
+    int64_t strays, away;     /* found so far; counted although they are at home elsewhere */
+    int64_t straying, stray_bytes, home; /* strays that wait, and their bytes; the home of an event that is STRAY */
 } shared;
 
 typedef struct {
@@ -93,6 +96,11 @@ typedef struct pane {
     bool closed;
 } pane;
 
+/* Of strays: how many bytes it has, and where it belongs. */
+typedef struct {
+    int64_t size, home;
+} stray;
+
 typedef struct {
     int64_t start_ms;
     uint64_t *ids;
@@ -158,7 +166,7 @@ typedef struct {
     words **words, **older;       /* of each dimension; the words before these, while a pane has keys of them */
     uint64_t looking, alternate, renewals; /* a bit of each dimension: its new rows are looked at; turned over with new words; how often */
     int32_t n_fields, n_conditions, n_measures, n_parts, n_histograms, n_dimensions, n_orders, n_bounds;
-    int32_t id_field, time_field;
+    int32_t id_field, time_field, key_field;
     bool dedupe;
     uint64_t required, defaults;
     int64_t pane_ms, disorder_ms, skew_ms, bundle_events;
@@ -184,4 +192,7 @@ typedef struct {
     uint64_t *by_bucket, *met; /* a histogram's entries by bucket + 1, and bits, 0 between histograms, of the places taken */
     closed_pane *closed;
     size_t closed_room;
+    stray *strays; /* that wait, and their bytes, one behind the other */
+    uint8_t *stray_text;
+    size_t strays_room, stray_text_room;
 } state;

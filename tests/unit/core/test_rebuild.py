@@ -35,6 +35,7 @@ from streams.shadow import CannotRebuild, fill, swap
 from streams.spec import StreamSpec
 from streams.worker.flush.steps import drop_late_duplicates, steps
 from tests.support.events import T0_MS, batch, camera_event, message
+from tests.support.strays import none_sent
 
 MINUTE_MS = 60_000
 RULES = Rules(disorder_ms=60_000, skew_ms=30_000)
@@ -323,9 +324,8 @@ def fold_all(
         state.fold(pack(b))
         if n % 3 == 0 or b is log[-1]:
             changes = state.capture()
-            for _ in (
-                steps(sink, spec, drop_late_duplicates(sink, [(deduplicator, changes)])) if changes else ()
-            ):
+            settled = drop_late_duplicates(sink, [(deduplicator, changes)]) if changes else []
+            for _ in steps(sink, spec, settled, none_sent) if settled else ():
                 pass
     return sink.progress(spec.topic, [0])[0]
 
