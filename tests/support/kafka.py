@@ -6,6 +6,7 @@ from itertools import cycle
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import OffsetAndMetadata
 
 from infra.kafka.access import MAX_MESSAGE_BYTES
@@ -123,3 +124,9 @@ def send_anyhow(brokers: str, topic: str, messages: Iterable[tuple[bytes | None,
             each.get(timeout=60)
     finally:
         producer.close(timeout=5)
+
+
+def configure(brokers: str, topic: str, config: Mapping[str, str]) -> None:
+    """Set settings of a topic."""
+    with admin(brokers) as client:
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(config))])
