@@ -180,9 +180,10 @@ class Rig:
 
     def lag(self) -> dict[Place, int]:
         """Messages not yet accounted for, by partition. Raises KafkaFailureError, SinkError."""
+        # asked first: what a position accounts for has been sent home by then
+        stored = self.positions()
         with Admin(KafkaAccess.at(self.stack.brokers)) as admin:
             starts, ends = admin.starts(self.topics), admin.ends(self.topics)
-        stored = self.positions()
         behind = {place: end - stored.get(place, starts[place]) for place, end in ends.items()}
         return {place: lag for place, lag in behind.items() if lag > 0}
 
@@ -191,22 +192,19 @@ class Rig:
 
         Raises NotCaughtUpError, WorkerGoneError when no worker is left to do it.
         """
-        began, looks = time.monotonic(), 0
-        while looks < 2:
-            lag: dict[Place, int] | None = None
+        began = time.monotonic()
+        while True:
+            lag: dict[Place, int] = {}
             with contextlib.suppress(SinkUnavailable, KafkaFailureError):
                 lag = self.lag()
-            # strays may have been sent behind the ends that were looked at first
-            looks = looks + 1 if lag == {} else 0
-            if looks:
-                continue
+                if not lag:
+                    return time.monotonic() - began
             logs = "".join(last_lines(w.log) for w in self.workers)
             if not any(w.alive for w in self.workers):
                 raise WorkerGoneError(f"no worker is left, {lag} to fold{logs}")
             if time.monotonic() - began > timeout_s:
                 raise NotCaughtUpError(f"{lag or 'unknown lag'} left after {timeout_s:.0f} s{logs}")
             time.sleep(0.1)
-        return time.monotonic() - began
 
     def oracle(self, begin: dict[Place, int] | None = None) -> Oracle:
         """One that has read the log."""
