@@ -58,6 +58,7 @@ def command(settings: Settings, status_path: Path | None, accept_gap: bool) -> i
         heartbeat_ms=min(1000, settings.session_ms // 5),
         metadata_ms=settings.metadata_ms,
         accept_gap=accept_gap,
+        strays=settings.strays,
         breaker_percent=settings.breaker_percent,
         breaker_events=settings.breaker_events,
         stall_ms=settings.stall_seconds * 1000,

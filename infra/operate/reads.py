@@ -12,8 +12,10 @@ from sinks.query import stream_query
 
 PROGRESS = (
     "SELECT stream, topic, partition, next_offset, toUnixTimestamp64Milli(watermark) AS watermark_ms, "
-    "folded, duplicates, late, dead FROM stream_progress ORDER BY topic, partition"
+    "folded, duplicates, late, dead, strays, away FROM stream_progress ORDER BY topic, partition"
 )
+
+EPOCHS = "SELECT topic, max(epoch) AS epoch FROM progress GROUP BY topic"
 
 
 def http_server(settings: Settings) -> ClickHouseAccess:

@@ -13,6 +13,7 @@ from typing import Annotated
 PREFIX = "SONGLO_"
 HOUR_SECONDS = 3600
 FOLDS = ("auto", "plain", "native")
+STRAYS = ("forward", "count")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -67,6 +68,7 @@ class Settings:
     breaker_events: Annotated[int, "… of so many last events, 1 to 10000000"] = 10_000
     stall_seconds: Annotated[int, "How long a worker may stand still before it ends itself, 0: no bound"] = 60
     recheck_seconds: Annotated[int, "How long a log or a store that seems set back is looked at again"] = 10
+    strays: Annotated[str, "Events in another partition than their home: forward or count"] = "forward"
     workers: Annotated[int, "Worker processes of the local stack, 1 to 64"] = 1
     broker_port: Annotated[int, "Preferred port of the local Kafka; another when taken"] = 9092
     clickhouse_port: Annotated[int, "Preferred native port of the local ClickHouse"] = 9000
@@ -84,6 +86,10 @@ class Settings:
             raise InvalidSettingError(f"{variable('window_seconds')}={self.window_seconds}: must divide 3600")
         if self.fold not in FOLDS:
             raise InvalidSettingError(f"{variable('fold')}={self.fold}: must be one of {', '.join(FOLDS)}")
+        if self.strays not in STRAYS:
+            raise InvalidSettingError(
+                f"{variable('strays')}={self.strays}: must be one of {', '.join(STRAYS)}"
+            )
         if self.log_level not in LOG_LEVELS:
             raise InvalidSettingError(
                 f"{variable('log_level')}={self.log_level}: must be one of {', '.join(LOG_LEVELS)}"

@@ -108,6 +108,7 @@ def stream_state(
 ) -> StreamState:
     """The state of a stream from its partitions' progress and the ends of its log ({} when not known)."""
     mine = [p for p in progress if p["topic"] == spec.topic]
+    # what was sent home is read there again
     events = sum(p["folded"] + p["duplicates"] + p["late"] + p["dead"] for p in mine)
     watermarks = [p["watermark_ms"] for p in mine if p["watermark_ms"] > 0]
     log = {place: end for place, end in ends.items() if place[0] == spec.topic}
@@ -120,6 +121,7 @@ def stream_state(
         lag=sum(p.lag for p in lags(log, starts, mine)) if ends else None,
         late=sum(p["late"] for p in mine),
         duplicates=sum(p["duplicates"] for p in mine),
+        strays=sum(p["strays"] for p in mine),
         dead=sum(p["dead"] for p in mine),
     )
 

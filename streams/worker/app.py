@@ -62,7 +62,7 @@ def run_worker(config: WorkerConfig, specs: Sequence[StreamSpec], sink: Sink) ->
 
 
 class NoProducer(BootStrategy):  # type: ignore[misc] # Faust has no types here
-    """A worker sends nothing to Kafka."""
+    """What a worker sends to Kafka are strays, by a producer of its own."""
 
     enable_kafka_producer = False
     enable_web = False

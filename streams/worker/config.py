@@ -6,6 +6,8 @@ from pathlib import Path
 from streams.core.rules import Rules
 from streams.kafka_access import KafkaAccess
 
+FORWARD, COUNT = "forward", "count"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
@@ -20,6 +22,8 @@ class WorkerConfig:
     batch is unpacked to `unpack_bytes` at most.
     A fetch waits for `fetch_least_bytes`, though not for long, and brings at most `fetch_bytes` of each
     partition, `fetch_most_bytes` in all.
+    `strays` says what becomes of events in another partition than their home, where a topic is met first:
+    they are sent there (`FORWARD`), or count where they are (`COUNT`).
     `fold` chooses the engine (see `streams.engine`), whose compiled code set-up keeps in `library_folder`.
     A stream of which more than `breaker_percent` of the last `breaker_events` events were refused is paused
     (0: never). `stall_ms` is how long a worker may stand still while it has something to read (0: no bound),
@@ -47,6 +51,7 @@ class WorkerConfig:
     commit_ms: int = 10_000
     stop_ms: int = 18_000
     accept_gap: bool = False
+    strays: str = FORWARD
     fold: str = "auto"
     library_folder: Path | None = None
     breaker_percent: int = 50
@@ -62,5 +67,7 @@ class WorkerConfig:
             raise ValueError(
                 f"heartbeat_ms ({self.heartbeat_ms}) must be below session_ms ({self.session_ms})"
             )
+        if self.strays not in (FORWARD, COUNT):
+            raise ValueError(f"strays ({self.strays}) must be {FORWARD} or {COUNT}")
         if self.flush_ms < 1 or self.pending_bytes < 1 or self.poll_batches < 1:
             raise ValueError("flush_ms, pending_bytes and poll_batches must be at least 1")

@@ -5,6 +5,8 @@ WorkerStop
 ├── PaneChanged       the panes stored have another length than those configured
 ├── LogTruncated      Kafka no longer has what a partition must replay
 ├── LogRecreated      the stored position lies behind the end of the log
+├── HomesUnclear      which homes a topic's events have is not what was counted by
+├── StraysRefused     Kafka will not take what was sent home
 ├── FetchFailed       Kafka refuses a fetch, and will refuse it again
 └── FoldFailed        the fold itself raised: a defect
 
@@ -35,6 +37,14 @@ class LogTruncated(WorkerStop):
 
 class LogRecreated(WorkerStop):
     """The stored position lies behind the end of the log."""
+
+
+class HomesUnclear(WorkerStop):
+    """Which homes a topic's events have is not decided, or not what was counted by."""
+
+
+class StraysRefused(WorkerStop):
+    """Kafka does not take strays, and will refuse them again."""
 
 
 class FetchFailed(WorkerStop):

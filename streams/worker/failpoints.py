@@ -18,6 +18,9 @@ FLUSH_FAILPOINTS = (
     "flush.before_late",
     "flush.before_dead",
     "flush.before_noted",
+    # only where there are strays
+    "flush.before_strays",
+    "flush.after_strays",
     "flush.before_progress",
     "flush.after_progress",
 )

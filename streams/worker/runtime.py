@@ -16,6 +16,7 @@ from streams.spec import StreamSpec
 from streams.worker.acknowledged import Acknowledged
 from streams.worker.breakers import Breakers
 from streams.worker.client.identity import Identities
+from streams.worker.client.strays import StraySender
 from streams.worker.config import WorkerConfig
 from streams.worker.ending import Ending
 from streams.worker.failpoints import Failpoint
@@ -48,6 +49,9 @@ class Runtime:
         self.partitions = Partitions(specs, config.rules, engine, config.unpack_bytes)
         self.acknowledged = Acknowledged()
         self.identities = Identities(config)
+        self.strays = StraySender(config)
+        # topics of which it was said that their strays do not go by this worker's setting
+        self.told_homes: set[str] = set()
         self.ending = Ending()
         # a flush is wanted at once; something else is to be looked after at once
         self.urgent, self.attention = asyncio.Event(), asyncio.Event()
@@ -74,11 +78,11 @@ class Runtime:
         return self.partitions.positions()
 
     def held_up(self, now_s: float) -> bool:
-        """Whether nothing can be folded before a flush, or for the sink's sake; any thread may ask."""
+        """Whether nothing can be folded before a flush that waits for others; any thread may ask."""
         if self.room.slowed(now_s, SLOW_FLUSHES * self.config.flush_most_ms / 1000):
             return True
         needs_it = self.room.closed or self.rebalance_since is not None
-        return needs_it and self.sink_thread.holds_up(now_s)
+        return needs_it and (self.sink_thread.holds_up(now_s) or self.strays.holds_up(now_s))
 
     def rebalance_s(self, now_s: float) -> float:
         """For how long a rebalance, or the start, has been under way, 0 when none is; any thread may ask."""

@@ -1,19 +1,16 @@
 """All calls of the sink come from one thread of their own: they block, and its client is not thread-safe."""
 
 import asyncio
-import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
 from streams.sink import SinkUnavailable
+from streams.worker.waiting import Insistence
 
-log = logging.getLogger(__name__)
-
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 # a flush has its time-outs; one that takes longer than this hangs
 LONGEST_CALL_S = 1800.0
 
@@ -26,7 +23,7 @@ class SinkThread:
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._away = False
+        self._insistence = Insistence("the sink", (SinkUnavailable,))
         self._called_at: float | None = None
         self._thread = threading.Thread(target=self._work, name="sink", daemon=True)
         self._thread.start()
@@ -37,42 +34,30 @@ class SinkThread:
         self._jobs.put((future, job))  # type: ignore[arg-type] # a Future is invariant in its result
         return await asyncio.wrap_future(future)
 
-    async def retry_until_available(
-        self, job: Callable[[], T], what: str, unless: Callable[[], bool] = lambda: False
+    async def until_done(
+        self, attempt: Callable[[], Awaitable[T]], what: str, unless: Callable[[], bool] = lambda: False
     ) -> T:
-        """The result of the job, tried again for ever while the sink is away.
+        """The result of an attempt that may make several calls, tried again for ever while the sink is away.
 
         Raises SinkUnavailable only when `unless` says that the result is no longer wanted.
         """
-        pause_s, failures = FIRST_PAUSE_S, 0
-        while True:
-            try:
-                result = await self.call(job)
-            except SinkUnavailable as error:
-                if unless():
-                    raise
-                failures += 1
-                self._away = True
-                log.warning("the sink is away (%s): %s; trying again in %.1f s", what, error, pause_s)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                if unless():
-                    raise
-            else:
-                self._away = False
-                if failures:
-                    log.info("the sink is back (%s), after %d failures", what, failures)
-                return result
+        return await self._insistence.until_done(attempt, what, unless)
+
+    async def retry_until_available(
+        self, job: Callable[[], T], what: str, unless: Callable[[], bool] = lambda: False
+    ) -> T:
+        """The result of the job, as of an attempt with this one call."""
+        return await self.until_done(lambda: self.call(job), what, unless)
 
     @property
     def away(self) -> bool:
         """Whether the last call that was insisted on has failed."""
-        return self._away
+        return self._insistence.away
 
     def holds_up(self, now_s: float) -> bool:
         """Whether the sink is away, or a call is under way that may take so long; any thread may ask."""
         called_at = self._called_at
-        return self._away or (called_at is not None and now_s - called_at < LONGEST_CALL_S)
+        return self.away or (called_at is not None and now_s - called_at < LONGEST_CALL_S)
 
     def stop(self, timeout_s: float) -> bool:
         """Let the thread end after what it has to do; False when it did not in time."""

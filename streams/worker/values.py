@@ -22,6 +22,14 @@ class LogBounds:
     topic_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class KafkaTopic:
+    """A topic as Kafka describes it now; `id` is Kafka's own, empty where it has none (before Kafka 2.8)."""
+
+    id: str
+    partitions: int
+
+
 Batch = PackedBatches | CompressedBatch | Unread
 
 

@@ -1,9 +1,10 @@
-"""Waiting for a time or an event, and asking again where an answer may be wrong for a moment."""
+"""Waiting for a time or an event, for a server that is away, for an answer that may be wrong just now."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from streams.sink import SinkSetBack
 
@@ -11,6 +12,10 @@ log = logging.getLogger(__name__)
 
 # how often a store that seems set back is asked again
 RECHECKS = 5
+# between two tries while a server is away
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+
+T = TypeVar("T")
 
 
 async def until(at_s: float, *events: asyncio.Event) -> None:
@@ -22,6 +27,40 @@ async def until(at_s: float, *events: asyncio.Event) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+class Insistence:
+    """Tries again for ever while a server is away: that is called `name` in the log."""
+
+    def __init__(self, name: str, passing: tuple[type[Exception], ...]) -> None:
+        self._name, self._passing = name, passing
+        # whether the last try has failed
+        self.away = False
+
+    async def until_done(
+        self, attempt: Callable[[], Awaitable[T]], what: str, unless: Callable[[], bool] = lambda: False
+    ) -> T:
+        """The result of the attempt; one of the `passing` errors only when `unless` says it is not wanted."""
+        pause_s, failures = FIRST_PAUSE_S, 0
+        while True:
+            try:
+                result = await attempt()
+            except self._passing as error:
+                if unless():
+                    raise
+                failures += 1
+                self.away = True
+                why = str(error) or repr(error)
+                log.warning("%s is away (%s): %s; trying again in %.1f s", self._name, what, why, pause_s)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                if unless():
+                    raise
+            else:
+                self.away = False
+                if failures:
+                    log.info("%s is back (%s), after %d failures", self._name, what, failures)
+                return result
 
 
 async def confirm(ask: Callable[[], Awaitable[None]], within_ms: int) -> None:

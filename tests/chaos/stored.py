@@ -6,7 +6,8 @@ from typing import Any
 from infra.operate.reads import rows
 from sinks.clickhouse import ClickHouseAccess
 from tests.chaos.log import Place
-from tests.chaos.oracle import READINGS, Counts, Key, Reading, Sums, widen
+from tests.chaos.oracle import Counts, Decision, Key
+from tests.chaos.readings import READINGS, Reading, Sums, widen
 
 # what an extreme of no value is stored as
 NO_VALUE = (-(2**63), 2**63 - 1)
@@ -31,11 +32,24 @@ def stored_totals(server: ClickHouseAccess) -> dict[Key, Sums]:
 
 def stored_counts(server: ClickHouseAccess) -> dict[Place, Counts]:
     """The counters of every partition's progress."""
-    sql = "SELECT topic, partition, folded, duplicates, late, dead FROM progress FINAL"
-    return {
-        (r["topic"], r["partition"]): Counts(r["folded"], r["duplicates"], r["late"], r["dead"])
-        for r in rows(server, sql)
-    }
+    names = "folded", "duplicates", "late", "dead", "strays", "away"
+    sql = f"SELECT topic, partition, {', '.join(names)} FROM progress FINAL"  # noqa: S608  # names of our own
+    return {(r["topic"], r["partition"]): Counts(*(r[name] for name in names)) for r in rows(server, sql)}
+
+
+def stored_homes(server: Server) -> dict[str, list[Decision]]:
+    """The decisions on the homes of each topic that there is now, in their order."""
+    sql = (
+        "SELECT topic, topic_id, argMin((partitions, forward, offsets), decided_at) AS decision FROM homes "
+        "GROUP BY topic, topic_id, change ORDER BY topic, min(decided_at)"
+    )
+    found: dict[tuple[str, str], list[Decision]] = {}
+    for r in rows(server, sql):
+        partitions, forward, offsets = r["decision"]
+        decision = Decision(partitions, bool(forward), tuple(offsets))
+        found.setdefault((r["topic"], r["topic_id"]), []).append(decision)
+    # the last decided is on the topic that there is
+    return {topic: decisions for (topic, _), decisions in found.items()}
 
 
 def stored_positions(server: ClickHouseAccess) -> dict[Place, int]:

@@ -19,10 +19,11 @@ from streams.core.plain import PlainFold
 from streams.core.records import pack
 from streams.core.rules import Rules
 from streams.core.values import Changes, Progress, RecordBatch
-from streams.worker.flush.steps import drop_late_duplicates, steps
+from streams.worker.flush.steps import Send, drop_late_duplicates, steps
 from tests.support.engines import ENGINES, NewState, engine
 from tests.support.events import batch, camera_event, message
 from tests.support.oracle import events_of, totals
+from tests.support.strays import none_sent
 
 RULES = Rules(disorder_ms=60_000, skew_ms=30_000)
 ORIGIN = Progress(SPEC.name, SPEC.topic, 0)
@@ -31,8 +32,14 @@ ORIGIN = Progress(SPEC.name, SPEC.topic, 0)
 class Worker:
     """One worker of the partition: folds the log from its own position, and flushes a step at a time."""
 
-    def __init__(self, sink: MemorySink, progress: Progress, new_state: NewState = PlainFold) -> None:
-        self.sink = sink
+    def __init__(
+        self,
+        sink: MemorySink,
+        progress: Progress,
+        new_state: NewState = PlainFold,
+        send: Send = none_sent,
+    ) -> None:
+        self.sink, self.send = sink, send
         self.state = new_state(SPEC, RULES, progress)
         # a cache of a few panes, so that both the cache and the look-up are met
         self.deduplicator = LateDeduplicator(capacity=60)
@@ -56,7 +63,7 @@ class Worker:
     def _flush(self, changes: Changes) -> Iterator[str]:
         yield "settle"
         settled = drop_late_duplicates(self.sink, [(self.deduplicator, changes)])
-        yield from steps(self.sink, SPEC, settled)
+        yield from steps(self.sink, SPEC, settled, self.send)
 
 
 class Exactness(RuleBasedStateMachine):

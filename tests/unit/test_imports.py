@@ -29,9 +29,9 @@ ORDER = {
         ("worker",),
     ),
     "streams/worker": (
-        ("config", "errors", "failpoints", "values", "process"),
+        ("config", "errors", "failpoints", "values", "process", "waiting"),
         ("client",),
-        ("partitions", "acknowledged", "telling", "room", "breakers", "sink_thread", "ending", "waiting"),
+        ("partitions", "acknowledged", "telling", "room", "breakers", "sink_thread", "ending"),
         ("seeks", "switches", "runtime"),
         ("recover",),
         ("flush", "health"),

@@ -1,7 +1,7 @@
-"""Whether a topic is still the one whose log was read: another of the same name may have taken its place.
+"""What topics are now: how many partitions they have, and whether another took one's name.
 
-Kafka tells them apart by an id. aiokafka does not ask for it, kafka-python does, so this is the one module of
-a worker with that library's client, which blocks, and gets threads of its own.
+Kafka tells topics apart by an id. aiokafka does not ask for it, kafka-python does, so this is the one module
+of a worker with that library's client, which blocks, and gets threads of its own.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from kafka.errors import KafkaError
 from streams.worker.client.knock import knock
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogUnknown
+from streams.worker.values import KafkaTopic
 
 T = TypeVar("T")
 # a flush waits no longer than that for Kafka's answer; the next one asks again
@@ -44,13 +45,15 @@ class Identities:
         """Forget all others: no partition of theirs is held."""
         self._known = {topic: known for topic, known in self._known.items() if topic in topics}
 
-    async def remember(self, topics: Collection[str]) -> dict[str, str]:
-        """The ids of these topics, as Kafka's own tools show them; empty for a Kafka that has none.
+    async def remember(self, topics: Collection[str]) -> dict[str, KafkaTopic]:
+        """What Kafka says of these topics, ids as its own tools show them; those that it has.
 
         Raises LogUnknown when Kafka does not answer, LogRecreated when one is another than before.
         """
         found = await self._found(topics)
-        for topic, known in found.items():
+        # Kafka before 2.8 has no ids: where its logs begin and end has to do
+        ids = {topic: now.id for topic, now in found.items() if now.id}
+        for topic, known in ids.items():
             if self._known.setdefault(topic, known) != known:
                 raise LogRecreated(
                     f"{topic}: another topic has this name by now, so it was deleted and created again: "
@@ -71,14 +74,16 @@ class Identities:
         with suppress(KafkaError, OSError, TimeoutError):
             await self._in_thread(self._leave)
 
-    async def _found(self, topics: Collection[str]) -> dict[str, str]:
+    async def _found(self, topics: Collection[str]) -> dict[str, KafkaTopic]:
         try:
             described = await self._in_thread(partial(self._ask, [*topics]))
         except (KafkaError, OSError, TimeoutError) as error:
             raise LogUnknown(f"Kafka does not tell the ids of its topics: {error!r}") from error
-        # Kafka before 2.8 has no ids: where its logs begin and end has to do
-        ids = {topic["name"]: _id(topic) for topic in described if not topic["error_code"]}
-        return {name: known for name, known in ids.items() if known}
+        return {
+            topic["name"]: KafkaTopic(_id(topic), len(topic["partitions"]))
+            for topic in described
+            if not topic["error_code"]
+        }
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """What a call returns or raises that blocks, once the one before has ended; at most for a second."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from streams.core.pace import pace, parts
@@ -12,7 +12,15 @@ from streams.sink import SinkError, SinkUnavailable
 from streams.spec import StreamSpec
 from streams.worker.client.consumer import Consumer
 from streams.worker.errors import WorkerStop
-from streams.worker.flush.steps import drop_late_duplicates, store
+from streams.worker.flush.steps import (
+    AFTER_STRAYS,
+    BEFORE_STRAYS,
+    drop_late_duplicates,
+    go_through,
+    progress_steps,
+    row_steps,
+    strays_of,
+)
 from streams.worker.partitions import Captured
 from streams.worker.runtime import Runtime
 from streams.worker.waiting import confirm, until
@@ -118,12 +126,27 @@ async def _flush_stream(runtime: Runtime, spec: StreamSpec, group: list[Captured
         partial(drop_late_duplicates, sink, captured), f"late events of {spec.name}", give_up
     )
     must_have = runtime.acknowledged.versions(spec.topic, runtime.positions().keys())
-    write = partial(store, sink, spec, settled, runtime.failpoint, must_have)
-    await confirm(
-        partial(retry_until_available, write, f"windows of {spec.name}", give_up), runtime.config.recheck_ms
-    )
+    strays = strays_of(settled)
+
+    async def store() -> None:
+        # all of it again after any failure: a store that comes back may have lost rows
+        await _call(runtime, partial(row_steps, sink, spec, settled))
+        if strays:
+            runtime.failpoint(BEFORE_STRAYS)
+            await runtime.strays.send(spec.topic, strays)
+            runtime.failpoint(AFTER_STRAYS)
+            # but these are safe
+            strays.clear()
+        await _call(runtime, partial(progress_steps, sink, spec, settled, must_have))
+
+    insist = partial(runtime.sink_thread.until_done, store, f"windows of {spec.name}", give_up)
+    await confirm(insist, runtime.config.recheck_ms)
     for changes in settled:
         runtime.acknowledged.flushed(changes.progress)
+
+
+async def _call(runtime: Runtime, steps_of: Callable[[], Iterator[str]]) -> None:
+    await runtime.sink_thread.call(partial(go_through, steps_of, runtime.failpoint))
 
 
 async def commit(runtime: Runtime, consumer: Consumer) -> None:

@@ -1,13 +1,14 @@
 """One flush, in the only order that is safe: what a position accounts for is stored before the position.
 
-A crash between any two steps leaves rows that the replay writes again, with the same versions.
+A crash between any two steps leaves rows that the replay writes again, with the same versions, and strays
+that it sends again, which are repeats at home.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from streams.core.late_duplicates import LateDeduplicator
-from streams.core.values import Changes
+from streams.core.values import Changes, StrayMessage
 from streams.sink import Sink, SinkSetBack
 from streams.spec import StreamSpec
 
@@ -32,6 +33,9 @@ def drop_late_duplicates(sink: Sink, captured: Sequence[tuple[LateDeduplicator, 
 
 
 NOTHING: Mapping[int, int] = MappingProxyType({})
+BEFORE_STRAYS, AFTER_STRAYS = "flush.before_strays", "flush.after_strays"
+
+Send = Callable[[Sequence[StrayMessage]], None]
 
 
 def check_not_set_back(sink: Sink, spec: StreamSpec, stored: Mapping[int, int]) -> None:
@@ -52,12 +56,28 @@ def check_not_set_back(sink: Sink, spec: StreamSpec, stored: Mapping[int, int]) 
 
 
 def steps(
-    sink: Sink, spec: StreamSpec, settled: Sequence[Changes], stored: Mapping[int, int] = NOTHING
+    sink: Sink, spec: StreamSpec, settled: Sequence[Changes], send: Send, stored: Mapping[int, int] = NOTHING
 ) -> Iterator[str]:
-    """The writes of a flush one by one; yields the name of each failpoint before it passes it.
+    """A whole flush, step by step; yields the name of each failpoint before it passes it.
 
-    `stored` is the version of the progress that each partition must have by now. Raises SinkSetBack.
+    `send` returns once strays are safe in the log; `stored` is the version of the progress that each
+    partition must have by now. Raises SinkSetBack.
     """
+    yield from row_steps(sink, spec, settled)
+    if strays := strays_of(settled):
+        yield BEFORE_STRAYS
+        send(strays)
+        yield AFTER_STRAYS
+    yield from progress_steps(sink, spec, settled, stored)
+
+
+def strays_of(settled: Sequence[Changes]) -> list[StrayMessage]:
+    """All that is to be sent home."""
+    return [message for changes in settled for message in changes.strays]
+
+
+def row_steps(sink: Sink, spec: StreamSpec, settled: Sequence[Changes]) -> Iterator[str]:
+    """What is written before anything else: all that counted here, or was refused."""
     yield "flush.before_rows"
     if any(c.rows or c.late for c in settled):
         sink.put_rows(spec, settled)
@@ -74,22 +94,19 @@ def steps(
     # behind the letters: where a message's notes replace those of an earlier fold, its letters are there
     if any(c.noted for c in settled):
         sink.put_noted(spec, settled)
+
+
+def progress_steps(
+    sink: Sink, spec: StreamSpec, settled: Sequence[Changes], stored: Mapping[int, int] = NOTHING
+) -> Iterator[str]:
+    """What is written last, when all that the positions account for is safe; `stored` as for `steps`."""
     yield "flush.before_progress"
     check_not_set_back(sink, spec, stored)
     sink.put_progress(spec, settled)
     yield "flush.after_progress"
 
 
-def store(
-    sink: Sink,
-    spec: StreamSpec,
-    settled: Sequence[Changes],
-    failpoint: Callable[[str], None],
-    stored: Mapping[int, int] = NOTHING,
-) -> None:
-    """Write settled changes of one stream; safe to call again with the same changes after any failure.
-
-    `failpoint` is told each failpoint as it is passed; `stored` as for `steps`.
-    """
-    for name in steps(sink, spec, settled, stored):
+def go_through(steps_of: Callable[[], Iterator[str]], failpoint: Callable[[str], None]) -> None:
+    """Take steps, made anew: safe to call again after any failure; `failpoint` is told each one passed."""
+    for name in steps_of():
         failpoint(name)

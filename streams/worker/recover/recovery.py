@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from streams.core.home import Homes
 from streams.core.values import Progress
 from streams.sink import Sink, SinkError, SinkUnavailable
 from streams.worker.client.consumer import Consumer
 from streams.worker.errors import LogRecreated, LogTruncated, LogUnknown, WorkerStop
+from streams.worker.recover.homes import check_fits, decide, differing
 from streams.worker.recover.resume import resume
 from streams.worker.runtime import Runtime
-from streams.worker.values import LogBounds, Partition
+from streams.worker.values import KafkaTopic, LogBounds, Partition
 
 log = logging.getLogger(__name__)
 
@@ -83,20 +85,21 @@ async def load(
     runtime.acknowledged.found(missing, stored)
     # before the bounds: what is recreated after that is another topic than the one remembered
     runtime.identities.keep({topic for topic, _ in runtime.positions()})
-    topics = {topic for topic, _ in missing}
-    ids = await ask_until_known(partial(runtime.identities.remember, topics), unwanted)
+    topics = await ask_until_known(partial(identify, runtime, {topic for topic, _ in missing}), unwanted)
+    homes = await learn_homes(runtime, topics, unwanted)
     # where both ids of a topic are known, times tell nothing more
-    doubtful = {p for p in missing if p in stored and not (stored[p].topic_id and ids.get(p[0]))}
+    doubtful = {p for p in missing if p in stored and not (stored[p].topic_id and topics[p[0]].id)}
     counted_ms = {p: stored[p].max_append_ms if p in doubtful else None for p in missing}
     for rechecks in range(RECHECKS + 1):
         log_bounds = await ask_until_known(partial(consumer.log_bounds, counted_ms), unwanted)
         try:
-            return [
+            resumed = [
                 resume(
                     runtime.partitions.empty(p),
                     stored.get(p),
-                    replace(log_bounds[p], topic_id=ids.get(p[0], "")),
+                    replace(log_bounds[p], topic_id=topics[p[0]].id),
                     runtime.config,
+                    homes[p[0]],
                 )
                 for p in sorted(missing)
             ]
@@ -105,7 +108,44 @@ async def load(
                 raise
             log.warning("looking again: %s", error)
             await asyncio.sleep(runtime.config.recheck_ms / 1000 / RECHECKS)
+        else:
+            for name, topic in topics.items():
+                check_fits(name, topic, homes[name])
+            return resumed
     raise AssertionError("the last look raises")
+
+
+async def identify(runtime: Runtime, names: Collection[str]) -> dict[str, KafkaTopic]:
+    """What Kafka says of all these topics; raises LogUnknown, and LogRecreated as `Identities` does."""
+    found = await runtime.identities.remember(names)
+    if absent := sorted(set(names) - found.keys()):
+        raise LogUnknown(f"it does not describe {', '.join(absent)}")
+    return found
+
+
+async def learn_homes(
+    runtime: Runtime, topics: Mapping[str, KafkaTopic], unwanted: Callable[[], bool]
+) -> dict[str, Homes | None]:
+    """How events of each topic find their homes, decided where it is a new one; None where it can't be.
+
+    Raises SinkUnavailable when outdated while the sink is away.
+    """
+    found: dict[str, Homes | None] = {}
+    for name, topic in topics.items():
+        found[name] = await runtime.sink_thread.retry_until_available(
+            partial(decide, runtime.sink, name, topic, runtime.config), f"homes of {name}", unwanted
+        )
+    for homes in differing(filter(None, found.values()), runtime.config):
+        if homes.topic not in runtime.told_homes:
+            runtime.told_homes.add(homes.topic)
+            log.warning(
+                "%s: its strays are %s, as was decided; SONGLO_STRAYS=%s takes effect once all workers are "
+                "stopped and `songlo topics --rehome` is run",
+                homes.topic,
+                "sent home" if homes.forward else "counted where they are",
+                runtime.config.strays,
+            )
+    return found
 
 
 def read(sink: Sink, partitions: Iterable[Partition]) -> dict[Partition, Progress]:

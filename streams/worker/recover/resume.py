@@ -2,30 +2,27 @@
 
 from dataclasses import replace
 
+from streams.core.home import Homes
 from streams.core.values import Progress
 from streams.core.window import pane_start
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogTruncated, PaneChanged
+from streams.worker.recover.homes import check_agrees, settled
 from streams.worker.values import LogBounds
 
 
-def resume(empty: Progress, stored: Progress | None, log: LogBounds, config: WorkerConfig) -> Progress:
+def resume(
+    empty: Progress, stored: Progress | None, log: LogBounds, config: WorkerConfig, homes: Homes | None
+) -> Progress:
     """The progress to build a partition's fold from.
 
     `empty` names the stream and the partition; it is used when nothing is stored. A configured epoch above
-    the stored one accepts that the topic was recreated; a topic that was not keeps its epoch. Raises
-    WorkerStop when going on would lose events or falsify rows.
+    the stored one accepts that the topic was recreated; a topic that was not keeps its epoch. `homes` is what
+    holds of the topic. Raises WorkerStop when going on would lose events or falsify rows.
     """
     pane_ms = config.rules.pane_ms
     if stored is None:
-        return replace(
-            empty,
-            epoch=config.epoch,
-            pane_ms=pane_ms,
-            next_offset=log.start,
-            replay_from=log.start,
-            topic_id=log.topic_id,
-        )
+        return replace(_begun(empty, log, config, homes), pane_ms=pane_ms)
     place = f"{stored.topic}[{stored.partition}]"
     if stored.pane_ms != pane_ms:
         raise PaneChanged(
@@ -35,20 +32,29 @@ def resume(empty: Progress, stored: Progress | None, log: LogBounds, config: Wor
         )
     if recreated(stored, log):
         if stored.epoch < config.epoch:
-            return replace(
-                _closed(stored),
-                epoch=config.epoch,
-                next_offset=log.start,
-                replay_from=log.start,
-                topic_id=log.topic_id,
-            )
+            return _begun(_closed(stored), log, config, homes)
         raise LogRecreated(
             f"{place}: folded up to offset {stored.next_offset}, but the log {_told(stored, log)}, so the "
             f"topic was recreated or cut: restore it, or set SONGLO_EPOCH to {stored.epoch + 1} to count the "
             "new log as well"
         )
+    check_agrees(stored, homes)
     known = replace(stored, topic_id=log.topic_id or stored.topic_id)
     return _across_gap(known, log, config) if known.replay_from < log.start else known
+
+
+def _begun(progress: Progress, log: LogBounds, config: WorkerConfig, homes: Homes | None) -> Progress:
+    """At the beginning of a log."""
+    decided = settled(progress, homes)
+    return replace(
+        progress,
+        epoch=max(config.epoch, decided.epoch),
+        next_offset=log.start,
+        replay_from=log.start,
+        topic_id=log.topic_id,
+        homes=decided.partitions,
+        forward=decided.forward,
+    )
 
 
 def _across_gap(stored: Progress, log: LogBounds, config: WorkerConfig) -> Progress:

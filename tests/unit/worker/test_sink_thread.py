@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from streams.sink import SinkRejected, SinkUnavailable
-from streams.worker import sink_thread
+from streams.worker import sink_thread, waiting
 from streams.worker.sink_thread import SinkThread
 from tests.support.waiting import eventually
 
@@ -16,8 +16,8 @@ from tests.support.waiting import eventually
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two tries."""
-    monkeypatch.setattr(sink_thread, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(sink_thread, "LONGEST_PAUSE_S", 0.004)
+    monkeypatch.setattr(waiting, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(waiting, "LONGEST_PAUSE_S", 0.004)
 
 
 def away(times: int) -> Callable[[], str]:

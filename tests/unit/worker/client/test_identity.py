@@ -12,6 +12,7 @@ from streams.kafka_access import KafkaAccess
 from streams.worker.client.identity import PATIENCE_S, Identities
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import LogRecreated, LogUnknown
+from streams.worker.values import KafkaTopic
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -23,10 +24,10 @@ class Told(Identities):
         super().__init__(WorkerConfig(kafka=KafkaAccess.at("nowhere:1")))
         self.ids: dict[str, str] = {}
 
-    async def _found(self, topics: Collection[str]) -> dict[str, str]:
+    async def _found(self, topics: Collection[str]) -> dict[str, KafkaTopic]:
         if not self.ids:
             raise LogUnknown("silent")
-        return {topic: self.ids[topic] for topic in topics if topic in self.ids}
+        return {topic: KafkaTopic(self.ids[topic], 3) for topic in topics if topic in self.ids}
 
 
 def check(identities: Identities, *topics: str) -> None:
