@@ -11,7 +11,6 @@ from kafka.structs import OffsetAndMetadata
 
 from infra.kafka.access import MAX_MESSAGE_BYTES
 from infra.kafka.admin import Admin
-from streams.core.home import partition_of
 from streams.kafka_access import KafkaAccess
 from tests.chaos.log import Place
 from tests.chaos.traffic import Message
@@ -100,9 +99,7 @@ def transactions(brokers: str, name: str) -> Iterator[Any]:
 def transact(producer: Any, messages: Iterable[Message], partitions: int, *, commit: bool) -> int:
     """Send messages in one transaction, and end it; how many they were."""
     producer.begin_transaction()
-    sent = [
-        producer.send(m.topic, m.value, m.key, partition=partition_of(m.key, partitions)) for m in messages
-    ]
+    sent = [producer.send(m.topic, m.value, m.key, partition=m.sent_to(partitions)) for m in messages]
     producer.flush()
     if commit:
         producer.commit_transaction()
