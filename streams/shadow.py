@@ -1,4 +1,4 @@
-"""The seam to rebuilt windows, and the only safe order: progress, ids, log, rows as they are, swap.
+"""The seam to rebuilt windows, and the only safe order: progress, homes, ids, log, rows as they are, swap.
 
 Each is read after the one before it: what was flushed in between is then either in what is read later, or
 behind the position that the rebuild ends at.
@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from streams.core.rebuild import Correction, Rebuild, Span, Stored, earlier_epochs, newest_closed
+from streams.core.home import first_epoch
+from streams.core.rebuild import (
+    Correction,
+    Rebuild,
+    Span,
+    Stored,
+    earlier_logs,
+    newest_closed,
+)
 from streams.core.rules import Rules
 from streams.core.values import Progress, RecordBatch, Row
 from streams.sink import Sink
@@ -105,18 +113,21 @@ def fill(
     `progress` is the stored one, and has closed the span; `read` gives the log from where it can matter up
     to `progress.next_offset`. Raises CannotRebuild.
     """
-    yield "rebuild.before_ids"
     partition = progress.partition
+    homes = [h for h in sink.homes(spec.topic) if h.topic_id == progress.topic_id]
+    yield "rebuild.before_ids"
     known = sink.pane_ids(spec.topic, {partition: span.panes(progress.pane_ms)})
-    rebuild = Rebuild(spec, rules, progress, span, {start_ms: ids for (_, start_ms), ids in known.items()})
+    ids_by_start = {start_ms: ids for (_, start_ms), ids in known.items()}
+    rebuild = Rebuild(spec, rules, progress, span, ids_by_start, homes)
     # of these only what counts is kept
-    del known
+    del known, ids_by_start
     yield "rebuild.before_log"
     for batch in read(progress):
         rebuild.fold(batch)
     yield "rebuild.before_rows"
     stored = shadow.stored(partition)
-    _check(stored, progress, accept_gap)
+    first = first_epoch(homes, progress.topic_id, progress.epoch)
+    _check(stored, progress, first, accept_gap)
     corrections = list(rebuild.corrections(shadow.corrections(partition)))
     yield "rebuild.before_put"
     shadow.put(progress, rebuild.rows(stored), corrections)
@@ -133,14 +144,14 @@ def swap(shadow: Shadow) -> Iterator[str]:
     shadow.swap_in()
 
 
-def _check(stored: Sequence[Stored], progress: Progress, accept_gap: bool) -> None:
+def _check(stored: Sequence[Stored], progress: Progress, first: int, accept_gap: bool) -> None:
     place = f"{progress.topic}[{progress.partition}]"
     if (newest := newest_closed(stored, progress)) > progress.version:
         raise CannotRebuild(
             f"{place}: these windows were rebuilt up to version {newest} already, but the stored progress is "
             f"at {progress.version}: it is out of date, try again when the workers have caught up"
         )
-    if (lost := earlier_epochs(stored, progress)) and not accept_gap:
+    if (lost := earlier_logs(stored, first)) and not accept_gap:
         raise CannotRebuild(
             f"{place}: {lost:,} events of these windows came from an earlier log of this topic, which is "
             "gone: a rebuild would lose them. Choose other windows, or accept it: --accept-gap"

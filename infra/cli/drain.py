@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
 
 from infra.cli.common import FAILED, CommandError, echo_json, json_option, pass_settings
 from infra.kafka.admin import Admin
-from infra.operate.lag import Lag, lags, table
+from infra.operate.lag import Lag, Offsets, lags, table
 from infra.operate.pauses import Pause, pauses
-from infra.operate.reads import PROGRESS, http_server, rows
+from infra.operate.reads import EPOCHS, PROGRESS, http_server, rows
 from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
+from sinks.clickhouse import Server
 from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.sink import SinkUnavailable
@@ -27,8 +29,9 @@ _POLL_S = 0.2
 def command(settings: Settings, timeout: float, as_json: bool) -> int:
     """Wait until all that is in the topics now is folded, flushed and visible in ClickHouse.
 
-    Events that arrive while it waits are not waited for. Exit status 1 with a table of what is left when the
-    time is over, and as soon as only paused streams are left.
+    Events that arrive while it waits are not waited for, except those that workers send on to their own
+    partition: there they are folded. Exit status 1 with a table of what is left when the time is over, and as
+    soon as only paused streams are left.
     """
     specs = load_streams().values()
     topics = [s.topic for s in specs]
@@ -38,16 +41,23 @@ def command(settings: Settings, timeout: float, as_json: bool) -> int:
     if not ends:
         raise CommandError("there are no topics: run `songlo topics`")
     server = http_server(settings)
-    _check_same_log(settings, kafka, rows(server, PROGRESS))
+    _check_same_log(kafka, server, rows(server, PROGRESS), settings.epoch)
 
     held: list[Pause] = []
 
-    def left() -> list[Lag]:
+    def left(up_to: Offsets) -> list[Lag]:
         held[:] = pauses(server, specs)
-        return [p for p in lags(ends, starts, rows(server, PROGRESS), {h.topic for h in held}) if p.lag]
+        return [p for p in lags(up_to, starts, rows(server, PROGRESS), {h.topic for h in held}) if p.lag]
+
+    def ends_of_strays() -> Offsets:
+        strayed = {p["topic"] for p in rows(server, PROGRESS) if p["strays"]}
+        if not strayed:
+            return {}
+        with Admin(kafka) as admin:
+            return admin.ends(strayed)
 
     started = time.monotonic()
-    remaining, failure = wait(left, started + timeout, time.monotonic, time.sleep)
+    remaining, failure = drain(left, ends, ends_of_strays, started + timeout, time.monotonic, time.sleep)
     seconds = round(time.monotonic() - started, 3)
     if as_json:
         echo_json(
@@ -73,6 +83,29 @@ def command(settings: Settings, timeout: float, as_json: bool) -> int:
     return FAILED
 
 
+def drain(
+    left: Callable[[Offsets], list[Lag]],
+    ends: Offsets,
+    ends_of_strays: Callable[[], Offsets],
+    deadline: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> tuple[list[Lag], str]:
+    """Wait until all up to these ends is folded, and the strays among it where they were sent; as `wait`.
+
+    Strays are in the log before the progress that counts them is stored, so one look at where the topics end
+    by then is enough: at home none is a stray any more. `ends_of_strays` gives the ends of topics with any.
+    """
+    remaining, failure = wait(partial(left, ends), deadline, clock, sleep)
+    if failure or not all(p.paused for p in remaining):
+        return remaining, failure
+    try:
+        more = ends_of_strays()
+    except SinkUnavailable as e:
+        return remaining, str(e)
+    return wait(partial(left, {**ends, **more}), deadline, clock, sleep) if more else (remaining, "")
+
+
 def wait(
     left: Callable[[], list[Lag]], deadline: float, clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> tuple[list[Lag], str]:
@@ -95,15 +128,17 @@ def wait(
         sleep(min(_POLL_S, max(0.0, deadline - clock())))
 
 
-def _check_same_log(settings: Settings, kafka: KafkaAccess, progress: list[dict[str, Any]]) -> None:
+def _check_same_log(kafka: KafkaAccess, server: Server, progress: list[dict[str, Any]], epoch: int) -> None:
     """Raises CommandError when a partition was folded further than its log goes."""
     with Admin(kafka) as admin:
         # asked after the progress: meanwhile the log can only have grown
         ends = admin.ends({p["topic"] for p in progress})
     for p in lags(ends, {}, progress):
         if p.beyond:
+            # a change of homes has raised it without a setting
+            stored = {row["topic"]: row["epoch"] for row in rows(server, EPOCHS)}
             raise CommandError(
                 f"{p.topic} partition {p.partition} is folded up to offset {p.next_offset}, but ends at "
                 f"{p.end}: the topic was created anew; "
-                f"restart the workers with SONGLO_EPOCH={settings.epoch + 1}"
+                f"restart the workers with SONGLO_EPOCH={max(epoch, stored.get(p.topic, 0)) + 1}"
             )

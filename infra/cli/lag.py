@@ -6,7 +6,7 @@ import click
 
 from infra.cli.common import echo_json, json_option, pass_settings
 from infra.kafka.admin import Admin
-from infra.operate.lag import lags, table
+from infra.operate.lag import away, lags, table
 from infra.operate.pauses import noted, pauses
 from infra.operate.reads import PROGRESS, http_server, rows
 from infra.settings.addresses import kafka_access
@@ -21,8 +21,9 @@ def command(settings: Settings, as_json: bool) -> None:
     """How far each partition's windows are behind its events.
 
     The end of the log in Kafka, the next offset to be folded as ClickHouse has it, the messages between
-    them, and how old the watermark is: no event older than that is waited for. A stream that a breaker has
-    paused is shown as paused, and it is said what of a stream's refused events is only noted.
+    them, how many events of the partition were strays (their home is another one, and they were sent there),
+    and how old the watermark is: no event older than that is waited for. A stream that a breaker has paused
+    is shown as paused, and it is said what of a stream's refused events is only noted.
     """
     specs = load_streams().values()
     topics, server = [s.topic for s in specs], http_server(settings)
@@ -37,7 +38,7 @@ def command(settings: Settings, as_json: bool) -> None:
         click.echo(f"{sum(p.lag for p in found):,} messages to fold")
         for pause in held:
             click.echo(f"songlo: {pause}", err=True)
-        for line in noted(server):
+        for line in (*away(found), *noted(server)):
             click.echo(f"songlo: {line}", err=True)
         return
     echo_json(
@@ -51,6 +52,8 @@ def command(settings: Settings, as_json: bool) -> None:
                 "watermark_ms": p.watermark_ms,
                 "watermark_age_s": p.age_s(now_ms),
                 "paused": p.paused,
+                "strays": p.strays,
+                "away": p.away,
             }
             for p in found
         ]

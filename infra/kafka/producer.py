@@ -75,13 +75,13 @@ class Producer:
         with failures(self._access):
             self._kafka.close(timeout=1)
 
-    def send(self, topic: str, key: bytes, value: bytes | None, partition: int | None = None) -> None:
+    def send(self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None) -> None:
         """Send one message, without a value a tombstone; blocks when too many are on their way.
 
         It goes to the partition of its key, unless one is named. Raises KafkaFailureError.
         """
         if partition is None:
-            partition = self.home(topic, key)
+            partition = self.home(topic, key or b"")
         try:
             self._waiting.append(self._kafka.send(topic, value, key, partition=partition))
         except KafkaError as e:

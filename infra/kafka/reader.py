@@ -50,7 +50,7 @@ class LogReader:
         """Of each partition the first offset appended at its time or later; None when there is none."""
         wanted = {TopicPartition(*place): ms for place, ms in times_ms.items()}
         with failures(self._access):
-            found = self._kafka.offsets_for_times(wanted) if wanted else {}
+            found = self._kafka.offsets_for_times(wanted, _READ_MS) if wanted else {}
         return {(tp.topic, tp.partition): at.offset if at else None for tp, at in found.items()}
 
     def read(self, topic: str, partition: int, begin: int, end: int) -> Iterator[RecordBatch]:

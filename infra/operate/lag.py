@@ -1,5 +1,6 @@
 """How far the windows are behind the log: pure, offsets in, values out."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ Offsets = Mapping[tuple[str, int], int]
 class Lag:
     """One partition: `end` is the offset after its last message, `next_offset` the next to be folded.
 
-    It is `paused` when its stream is.
+    It is `paused` when its stream is. `strays` is how many of its events were sent home to other partitions,
+    `away` how many of others' homes have counted here.
     """
 
     topic: str
@@ -20,6 +22,8 @@ class Lag:
     next_offset: int
     watermark_ms: int | None
     paused: bool = False
+    strays: int = 0
+    away: int = 0
 
     @property
     def lag(self) -> int:
@@ -41,8 +45,8 @@ def lags(
 ) -> list[Lag]:
     """The lag of every partition in `ends`, in order; one without progress begins where its log begins.
 
-    `progress` has the columns topic, partition, next_offset and watermark_ms (0: none yet). `paused` are
-    topics.
+    `progress` has the columns topic, partition, next_offset, watermark_ms (0: none yet), strays and away.
+    `paused` are topics.
     """
     known = {(p["topic"], p["partition"]): p for p in progress}
     found = []
@@ -51,7 +55,8 @@ def lags(
         if p is None:
             found.append(Lag(*place, end, min(end, starts.get(place, 0)), None, held))
         else:
-            found.append(Lag(*place, end, p["next_offset"], p["watermark_ms"] or None, held))
+            at_ms = p["watermark_ms"] or None
+            found.append(Lag(*place, end, p["next_offset"], at_ms, held, p["strays"], p["away"]))
     return found
 
 
@@ -69,10 +74,30 @@ def duration(seconds: float | None) -> str:
 
 def table(found: Iterable[Lag], now_ms: int) -> list[str]:
     """The lags as lines of at most 80 columns, a header first."""
-    lines = [f"{'topic':<23} {'part':>4} {'end':>13} {'next':>13} {'lag':>12} {'watermark':>9}"]
+    lines = [f"{'topic':<21} {'part':>4} {'end':>12} {'next':>12} {'lag':>9} {'strays':>7} {'watermark':>9}"]
     for p in found:
         age = "paused" if p.paused else duration(p.age_s(now_ms))
         lines.append(
-            f"{p.topic:<23.23} {p.partition:>4} {p.end:>13} {p.next_offset:>13} {p.lag:>12} {age:>9}"
+            f"{p.topic:<21.21} {p.partition:>4} {_fit(p.end, 12)} {_fit(p.next_offset, 12)} {_fit(p.lag, 9)} "
+            f"{_fit(p.strays, 7)} {age:>9}"
         )
     return lines
+
+
+def away(found: Iterable[Lag]) -> list[str]:
+    """A line for each topic of which events have counted away from their homes."""
+    counts = Counter[str]()
+    for p in found:
+        counts[p.topic] += p.away
+    return [
+        f"{topic}: {count:,} events have counted away from their home (SONGLO_STRAYS=count): repeats of them "
+        "in other partitions are not found"
+        for topic, count in counts.items()
+        if count
+    ]
+
+
+def _fit(number: int, width: int) -> str:
+    """The number, or about it where it is wider."""
+    text = f"{number:>{width}}"
+    return text if len(text) <= width else f"{number:>{width}.1e}"

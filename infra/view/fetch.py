@@ -12,7 +12,7 @@ from infra.operate.reads import PROGRESS, http_server, rows
 from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from infra.view.snapshot import Category, Junction, OfficeFigures, Snapshot, StreamState
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from streams.sink import SinkError
 from streams.spec import StreamSpec
 
@@ -108,6 +108,7 @@ def stream_state(
 ) -> StreamState:
     """The state of a stream from its partitions' progress and the ends of its log ({} when not known)."""
     mine = [p for p in progress if p["topic"] == spec.topic]
+    # what was sent home is read there again
     events = sum(p["folded"] + p["duplicates"] + p["late"] + p["dead"] for p in mine)
     watermarks = [p["watermark_ms"] for p in mine if p["watermark_ms"] > 0]
     log = {place: end for place, end in ends.items() if place[0] == spec.topic}
@@ -120,6 +121,7 @@ def stream_state(
         lag=sum(p.lag for p in lags(log, starts, mine)) if ends else None,
         late=sum(p["late"] for p in mine),
         duplicates=sum(p["duplicates"] for p in mine),
+        strays=sum(p["strays"] for p in mine),
         dead=sum(p["dead"] for p in mine),
     )
 
@@ -133,7 +135,7 @@ def _rate(name: str, events: int, now_ms: int, before: Snapshot | None) -> float
     return None
 
 
-def _windows(server: Server, spec: StreamSpec) -> int:
+def _windows(server: ClickHouseAccess, spec: StreamSpec) -> int:
     # names of tables come from this tree's own definitions
     query = f"SELECT count() AS n FROM {spec.view} WHERE window_start >= now() - INTERVAL 1 HOUR"  # noqa: S608
     return int(rows(server, query)[0]["n"])

@@ -57,10 +57,13 @@ def _title(snapshot: Snapshot) -> Table:
 
 def _streams(snapshot: Snapshot) -> Table:
     table = _table(
-        ("left", 9), ("right", 11), ("right", 7), ("right", 9), ("right", 10), ("right", 6), ("right", 7),
-        ("right", 7), ("right", 7), ("right", 7),
+        ("left", 8), ("right", 10), ("right", 6), ("right", 7), ("right", 10), ("right", 7), ("right", 6),
+        ("right", 6), ("right", 7), ("right", 7), ("right", 6),
     )  # fmt: skip
-    heads = ("stream", "events in", "per s", "win. 1 h", "watermark", "age", "lag", "late", "repeat", "dead")
+    heads = (
+        "stream", "events in", "per s", "win./h", "watermark", "age", "lag",
+        "late", "repeat", "strays", "dead",
+    )  # fmt: skip
     table.add_row(*(Text(h, style=_HEAD) for h in heads))
     for s in snapshot.streams:
         table.add_row(*_stream(s, snapshot.now_ms))
@@ -71,18 +74,17 @@ def _stream(s: StreamState, now_ms: int) -> list[Text]:
     age = duration((now_ms - s.watermark_ms) / 1000 if s.watermark_ms else None)
     cells = [
         s.name,
-        dotted(s.events) if s.events < 10**9 else short(s.events),
+        dotted(s.events) if s.events < 10**8 else short(s.events),
         "-" if s.per_second is None else short(s.per_second),
-        dotted(s.windows) if s.windows < 10**7 else short(s.windows),
+        dotted(s.windows) if s.windows < 10**5 else short(s.windows),
         clock(s.watermark_ms),
-        age,
+        "paused" if s.paused else age,
         "-" if s.lag is None else short(s.lag),
         short(s.late),
         short(s.duplicates),
+        short(s.strays),
         short(s.dead),
     ]
-    if s.paused:
-        cells[2] = "paused"
     return [Text(c, style="bold red" if s.paused else "") for c in cells]
 
 

@@ -10,7 +10,7 @@ _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """One stream: events read since its beginning, of which some were late, sent again, or refused.
+    """One stream: events since its beginning, of which some were late, sent again, refused, or sent home.
 
     `per_second` is None until two snapshots can be compared; `windows` counts those of the last hour;
     `watermark_ms` is the oldest of the partitions that have one.
@@ -24,6 +24,7 @@ class StreamState:
     lag: int | None
     late: int
     duplicates: int
+    strays: int
     dead: int
     paused: bool = False
 
@@ -81,7 +82,7 @@ def dotted(number: int) -> str:
 
 
 def short(number: float) -> str:
-    """A number in at most six characters: '999', '1,2k', '123k', '4,5M'."""
+    """A number in at most five characters: '999', '1,2k', '123k', '4,5M'."""
     for size, unit in _UNITS:
         if abs(number) >= size:
             value = number / size

@@ -48,6 +48,29 @@ def at_offset(known: Sequence[Homes], partition: int, offset: int) -> Homes | No
     return max(held, key=lambda h: h.change, default=None)
 
 
+def numbers(known: Sequence[Homes], partition: int) -> list[tuple[int, int]]:
+    """From which offset on homes are reckoned by how many partitions, the last first; by 0: not at all."""
+    starts = sorted({h.since(partition) for h in known}, reverse=True)
+    held = ((start, at_offset(known, partition, start)) for start in starts)
+    return [(start, h.partitions if h.forward else 0) for start, h in held if h is not None]
+
+
+def first_epoch(known: Iterable[Homes], topic_id: str, epoch: int) -> int:
+    """The lowest epoch of what was read from a log, by the decisions on it and the epoch that it has by now.
+
+    An epoch is raised where a topic was created anew, and by each decision that says from which offsets on it
+    holds: that one is on a log that there was before, in the epoch below.
+    """
+    decided = [h for h in known if h.epoch <= epoch]
+    raised = {h.epoch for h in decided if any(h.offsets)}
+    if topic_id:
+        epoch = min((h.epoch for h in decided), default=epoch)
+    # without an id the decisions may be on several logs, each of which began with an epoch of its own
+    while epoch in raised:
+        epoch -= 1
+    return epoch
+
+
 def murmur2(data: bytes) -> int:
     """Kafka's 32-bit murmur2 of the bytes, unsigned."""
     length = len(data)

@@ -12,14 +12,17 @@ So nothing is lost or counted twice whenever the swap happens, and a version sti
 log its total is a function of: a later rebuild has a higher E, a recreated topic a higher epoch.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, count
+from operator import attrgetter
 from typing import NamedTuple, cast
 
 from schemas.codec import Bundle, Codec
 from schemas.event import Event
 from streams.core.aggregate import Key, Plan, Total
+from streams.core.home import Homes, numbers, partition_of
 from streams.core.pane import id_hash
 from streams.core.rules import Rules
 from streams.core.values import OFFSET_BITS, PaneIds, Position, Progress, RecordBatch, Row
@@ -28,6 +31,8 @@ from streams.spec import StreamSpec
 
 # events that wait to be added up: cheaper together, but each takes more memory than all else of it
 WAITING = 20_000
+# keys whose homes are remembered: murmur2 in Python costs more than all else of an event
+CACHED_KEYS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +86,28 @@ def first_open(progress: Progress, span: Span) -> int | None:
 class Rebuild:
     """One partition's windows of a span, from the log up to `progress.next_offset`.
 
-    `known` are the ids of these panes, read after `progress`. Memory grows with the events of the span
-    (an id) and its rows, not with the log.
+    `known` are the ids of these panes, read after `progress`; `homes` is what was decided on homes of this
+    log's events, by which workers have judged: what was a stray where it lies counts in no window of this
+    partition. Memory grows with the events of the span (an id) and its rows, not with the log.
     """
 
     def __init__(
-        self, spec: StreamSpec, rules: Rules, progress: Progress, span: Span, known: Mapping[int, PaneIds]
+        self,
+        spec: StreamSpec,
+        rules: Rules,
+        progress: Progress,
+        span: Span,
+        known: Mapping[int, PaneIds],
+        homes: Sequence[Homes] = (),
     ) -> None:
         self.progress, self.span = progress, span
         self._spec, self._rules = spec, rules
         self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
         self._plan = Plan(spec)
+        self._key_of, self._home = attrgetter(spec.key), lru_cache(CACHED_KEYS)(partition_of)
+        # of a stream without repeats each event counts where it is
+        self._numbers = numbers(homes if spec.dedupe else (), progress.partition)
+        self._number = 0
         self._late = {start_ms: _before(progress, ids.late) for start_ms, ids in known.items()}
         self._on_time = {start_ms: len(ids.on_time) for start_ms, ids in known.items()}
         self._totals: dict[int, dict[Key, Total]] = {}
@@ -109,6 +125,8 @@ class Rebuild:
         for offset, value in zip(_offsets(batch), batch.values, strict=False):
             if not first <= offset < end:
                 continue
+            while self._numbers and self._numbers[-1][0] <= offset:
+                _, self._number = self._numbers.pop()
             event = decode(value)
             if isinstance(event, Bundle):
                 for index, each in event.events:
@@ -153,6 +171,8 @@ class Rebuild:
         at_ms = event.occurred_at
         if not self.span.start_ms <= at_ms < self.span.end_ms or at_ms > append_ms + self._rules.skew_ms:
             return
+        if self._number and self._is_stray(event):
+            return
         start_ms = pane_start(at_ms, self._rules.pane_ms)
         rows = self._totals.get(start_ms)
         if rows is None:
@@ -176,6 +196,10 @@ class Rebuild:
         if seen in self._late.get(start_ms, ()):
             self._singles.append((start_ms, key, seen))
 
+    def _is_stray(self, event: Event) -> bool:
+        key = (self._key_of(event) or "").encode()
+        return self._home(key, self._number) != self.progress.partition
+
     def _gather(self) -> None:
         for total in self._touched:
             self._plan.gather(total)
@@ -185,9 +209,9 @@ class Rebuild:
         return (start_ms // 1000, *(value or "" for value in key), late_id)
 
 
-def earlier_epochs(stored: Iterable[Stored], progress: Progress) -> int:
+def earlier_logs(stored: Iterable[Stored], first_epoch: int) -> int:
     """How many events the rows hold that were read from an earlier log of the topic."""
-    return sum(row.events for row in stored if row.version >> OFFSET_BITS < progress.epoch)
+    return sum(row.events for row in stored if row.version >> OFFSET_BITS < first_epoch)
 
 
 def is_closed(progress: Progress, start_ms: int) -> bool:

@@ -1,6 +1,7 @@
 """Events of each topic as traffic has them: few keys, so that rows meet, and numbers of all sizes."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -61,3 +62,14 @@ MAKERS: dict[str, Callable[[Random, int], Event]] = {
     "qr.payments": _qr,
 }
 KEYS = {"camera.events": "camera_id", "service.transactions": "case_id", "qr.payments": "merchant_id"}
+
+
+def key_of(topic: str, event: Event) -> bytes:
+    """The key that an event's message has, where its producer goes by the book."""
+    return str(event[KEYS[topic]]).encode()
+
+
+def as_text(at_ms: int) -> str:
+    """A time as RFC 3339, in Vietnam."""
+    at = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+    return (at + timedelta(hours=7)).isoformat(timespec="milliseconds").replace("+00:00", "+07:00")

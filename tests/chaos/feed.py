@@ -81,7 +81,7 @@ class Feed:
                         self.truths[message.tag] = message.truth
                         message.send(self._brokers)
                     else:
-                        producer.send(message.topic, message.key, message.value)
+                        producer.send(message.topic, message.key, message.value, message.partition)
             except KafkaFailureError:
                 self._give_up(producer, unsure)
                 producer, begin = None, 0

@@ -11,8 +11,8 @@ from infra.stack.process.service import last_lines
 from infra.stack.stack import Stack
 from streams.worker.app import EXIT_HELP
 from streams.worker.failpoints import ALL_FAILPOINTS
-from tests.chaos.oracle import READINGS
 from tests.chaos.proxy import Mode, Proxy
+from tests.chaos.readings import READINGS
 from tests.chaos.rig import Rig
 from tests.chaos.workers import Worker
 

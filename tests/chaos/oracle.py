@@ -1,19 +1,20 @@
 """What must be stored, computed in one pass over the log: naive on purpose, sharing nothing with the fold.
 
-Of the project it uses the event schemas alone: which bytes are events is theirs to say.
+Of the project it uses the event schemas alone: which bytes are events is theirs to say. Homes are reckoned by
+kafka-python's murmur2.
 """
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from schemas.camera import CameraEvent
+from kafka.partitioner.default import murmur2
+
 from schemas.codec import Bundle, Codec
 from schemas.event import Event
-from schemas.qr import QrReport
-from schemas.service import ServiceEvent
 from tests.chaos.log import Place, Record
+from tests.chaos.readings import READINGS, Sums
 
 
 class Key(NamedTuple):
@@ -26,58 +27,58 @@ class Key(NamedTuple):
     late: bool
 
 
-@dataclass(slots=True)
-class Sums:
-    """What a total must be; `values` of distributions are in thousandths, each with how often it occurred.
+class Decision(NamedTuple):
+    """Homes are reckoned by so many partitions, and strays sent there or not, from an offset of each on."""
 
-    `extremes` are the greatest or least values, by name; one that has no value is not there.
-    """
+    partitions: int
+    forward: bool = True
+    offsets: tuple[int, ...] = ()
 
-    events: int = 0
-    sums: Counter[str] = field(default_factory=Counter)
-    values: dict[str, Counter[int]] = field(default_factory=dict)
-    extremes: dict[str, int] = field(default_factory=dict)
+    def since(self, partition: int) -> int:
+        return self.offsets[partition] if partition < len(self.offsets) else 0
 
 
 @dataclass(slots=True)
 class Counts:
-    """Of one partition. `read` is the number of events in it."""
+    """Of one partition. `read` is the number of events in it; `away` those that counted in a foreign one."""
 
     folded: int = 0
     duplicates: int = 0
     late: int = 0
     dead: int = 0
+    strays: int = 0
+    away: int = 0
 
     @property
     def read(self) -> int:
-        return self.folded + self.duplicates + self.late + self.dead
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How the events of one topic add up; written down here a second time, not taken from the streams."""
-
-    event: type[Event]
-    table: str
-    dimensions: tuple[str, ...]
-    add: Callable[[Any, Sums], None]
-    sums: tuple[str, ...]
-    distributions: tuple[str, ...] = ()
-    extremes: tuple[str, ...] = ()
+        return self.folded + self.duplicates + self.late + self.dead + self.strays
 
 
 @dataclass(slots=True)
 class _Partition:
     newest_event_ms: int = 0
     newest_append_ms: int = 0
+    # up to when everything was closed by a change of homes, of which so many were met
+    closed_ms: int = 0
+    changes: int = 0
     seen: set[int] = field(default_factory=set)
 
 
 class Oracle:
-    """Feed it a log from its start, each partition in the order of its offsets; times in milliseconds."""
+    """Feed it a log from its start, each partition in the order of its offsets; times in milliseconds.
 
-    def __init__(self, pane_ms: int, disorder_ms: int, skew_ms: int) -> None:
+    `homes` are the decisions on each topic in their order; without any each event counts where it is.
+    """
+
+    def __init__(
+        self,
+        pane_ms: int,
+        disorder_ms: int,
+        skew_ms: int,
+        homes: Mapping[str, Sequence[Decision]] = MappingProxyType({}),
+    ) -> None:
         self._pane_ms, self._disorder_ms, self._skew_ms = pane_ms, disorder_ms, skew_ms
+        self._homes = homes
         self._codecs: dict[str, Codec[Any]] = {topic: Codec(r.event) for topic, r in READINGS.items()}
         self._partitions: dict[Place, _Partition] = {}
         self.totals: dict[Key, Sums] = {}
@@ -89,6 +90,11 @@ class Oracle:
     def events(self) -> int:
         """All events read."""
         return sum(counts.read for counts in self.counts.values())
+
+    @property
+    def events_counted(self) -> int:
+        """Those of them that are in a window."""
+        return sum(counts.folded + counts.late for counts in self.counts.values())
 
     def feed(self, record: Record) -> None:
         """Account for one message."""
@@ -117,11 +123,15 @@ class Oracle:
             self._refuse(record, index, counts)
             return
         partition = self._partitions.setdefault((record.topic, record.partition), _Partition())
+        stray = self._is_stray(record, event, counts, partition)
         start_ms = at_ms - at_ms % self._pane_ms
         watermark_ms = min(partition.newest_event_ms, partition.newest_append_ms) - self._disorder_ms
-        late = start_ms + self._pane_ms <= watermark_ms
+        late = start_ms + self._pane_ms <= max(watermark_ms, partition.closed_ms)
         partition.newest_event_ms = max(partition.newest_event_ms, at_ms)
         partition.newest_append_ms = max(partition.newest_append_ms, append_ms)
+        if stray:
+            counts.strays += 1
+            return
         # a number of 64 bits for each event: the strings of an hour would not fit
         identity = hash((start_ms, event.event_id))
         if identity in partition.seen:
@@ -139,67 +149,25 @@ class Oracle:
         sums.events += 1
         reading.add(event, sums)
 
+    def _is_stray(self, record: Record, event: Event, counts: Counts, partition: _Partition) -> bool:
+        """Whether the event is to be sent home; one that counts in a foreign partition is counted as such."""
+        decision = self._decision(record, partition)
+        if decision is None:
+            return False
+        key = getattr(event, READINGS[record.topic].key).encode()
+        away = (murmur2(key) & 0x7FFFFFFF) % decision.partitions != record.partition
+        counts.away += away and not decision.forward
+        return away and decision.forward
 
-def _measure(sums: Sums, name: str, value: int) -> None:
-    sums.values.setdefault(name, Counter())[value] += 1
-
-
-def widen(sums: Sums, name: str, value: int) -> None:
-    """Let an extreme be at least this value, or at most, as its name has it."""
-    further = min if "_min_" in name else max
-    sums.extremes[name] = further(sums.extremes.get(name, value), value)
-
-
-def _add_camera(event: CameraEvent, to: Sums) -> None:
-    to.sums["objects"] += event.count
-    if event.speed_kmh is not None:
-        _measure(to, "speed", round(event.speed_kmh * 1000))
-
-
-def _add_service(event: ServiceEvent, to: Sums) -> None:
-    to.sums["fee_vnd"] += event.fee_vnd or 0
-    if event.fee_vnd is not None:
-        widen(to, "fee_max_vnd", event.fee_vnd)
-    if event.action != "returned":
-        return
-    if event.due_at is not None:
-        to.sums["on_time" if event.occurred_at <= event.due_at else "overdue"] += 1
-    if event.submitted_at is not None:
-        _measure(to, "duration", event.occurred_at - event.submitted_at)
-
-
-def _add_qr(event: QrReport, to: Sums) -> None:
-    to.sums["succeeded"] += event.succeeded
-    to.sums["failed"] += event.failed
-    to.sums["amount_vnd"] += event.amount_vnd
-    widen(to, "amount_max_vnd", event.amount_vnd)
-    widen(to, "amount_min_vnd", event.amount_vnd)
-
-
-READINGS = {
-    "camera.events": Reading(
-        CameraEvent,
-        "camera_windows",
-        ("camera_id", "ward_code", "kind", "object_class", "violation_code", "direction"),
-        _add_camera,
-        ("objects",),
-        ("speed",),
-    ),
-    "service.transactions": Reading(
-        ServiceEvent,
-        "service_windows",
-        ("office_code", "ward_code", "procedure_code", "channel", "action"),
-        _add_service,
-        ("fee_vnd", "on_time", "overdue"),
-        ("duration",),
-        ("fee_max_vnd",),
-    ),
-    "qr.payments": Reading(
-        QrReport,
-        "qr_windows",
-        ("merchant_id", "merchant_category", "ward_code", "provider"),
-        _add_qr,
-        ("succeeded", "failed", "amount_vnd"),
-        extremes=("amount_max_vnd", "amount_min_vnd"),
-    ),
-}
+    def _decision(self, record: Record, partition: _Partition) -> Decision | None:
+        """What holds at a record; each change closes all that is open where it begins."""
+        decisions = self._homes.get(record.topic, ())
+        begun = [d for d in decisions if record.offset >= d.since(record.partition)]
+        if not begun:
+            return None
+        if len(begun) > partition.changes:
+            partition.changes = len(begun)
+            if any(begun[-1].offsets) and partition.newest_event_ms:
+                end_ms = partition.newest_event_ms // self._pane_ms * self._pane_ms + self._pane_ms
+                partition.closed_ms = max(partition.closed_ms, end_ms)
+        return begun[-1]

@@ -1,22 +1,24 @@
 """Seeded traffic as bad as traffic gets: late, repeated, out of order, ahead of its time, broken, bundled.
 
+Some producers go by murmur2, some by CRC32 as librdkafka does, some send without keys, and a repeat may come
+from another one than the event: events are in any partition. Bundles hold events of several homes.
 Event times run from `now_ms - span_ms` to `now_ms`, faster than they are sent, with leaps over hours.
 The same seed gives the same messages, their times relative to `now_ms`.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from random import Random
+from zlib import crc32
 
 import orjson
 
 from streams.core.home import partition_of
 from tests.chaos.attacks import ATTACKS, SOURCES, Attack
-from tests.chaos.events import DAY_MS, KEYS, MAKERS, Event
+from tests.chaos.events import DAY_MS, KEYS, MAKERS, Event, as_text, key_of
 from tests.chaos.poison import POISON
 
 MINUTE_MS = 60_000
@@ -29,16 +31,26 @@ PRESENT_MS = 10 * MINUTE_MS
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One Kafka message; without a value it is a tombstone."""
+    """One Kafka message; without a value it is a tombstone, without a partition it goes by its key."""
 
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes | None
+    partition: int | None = None
+
+    def sent_to(self, partitions: int) -> int:
+        """The partition that it goes to, of so many."""
+        if self.partition is not None:
+            return self.partition
+        return partition_of(self.key or b"", partitions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is sent; shares are weights against each other. `name` keeps the ids of several feeds apart."""
+    """What is sent; shares are weights against each other. `name` keeps the ids of several feeds apart.
+
+    `crc32` and `keyless` are the shares that come by another partitioner, and without keys.
+    """
 
     seed: int
     now_ms: int
@@ -49,6 +61,8 @@ class Plan:
     partitions: int = 3
     pane_ms: int = MINUTE_MS
     disorder_ms: int = 2 * MINUTE_MS
+    crc32: float = 0.33
+    keyless: float = 0.07
     plain: float = 0.66
     bundle: float = 0.06
     again: float = 0.14
@@ -70,9 +84,10 @@ class Traffic:
         self.plan = plan
         self._rng = Random(plan.seed)  # noqa: S311  # a test's traffic, not a secret
         self._leaps = sorted(self._rng.randrange(1, max(2, plan.messages)) for _ in range(plan.leaps))
-        self._recent: deque[Message] = deque(maxlen=RECENT)
-        self._old: list[Message] = []
-        self._sent = 0
+        # messages by their own keys, and the newest event time in each
+        self._recent: deque[tuple[Message, int]] = deque(maxlen=RECENT)
+        self._old: list[tuple[Message, int]] = []
+        self._count = 0
         self._ids = 0
         # the newest event time of each (topic, partition), as its reader will know it
         self._newest: dict[tuple[str, int], int] = {}
@@ -80,10 +95,10 @@ class Traffic:
     def __iter__(self) -> Iterator[Message]:
         plan, kinds = self.plan, self._kinds()
         names, weights = list(kinds), list(accumulate(getattr(plan, name) for name in kinds))
-        while self._sent < plan.messages:
+        while self._count < plan.messages:
             (name,) = self._rng.choices(names, cum_weights=weights)
             for message in kinds[name](self.clock()):
-                self._sent += 1
+                self._count += 1
                 yield message
 
     def _kinds(self) -> dict[str, Callable[[int], list[Message]]]:
@@ -101,8 +116,8 @@ class Traffic:
     def clock(self) -> int:
         """How far event times have come."""
         plan = self.plan
-        done = min(1.0, self._sent / plan.messages)
-        leapt = sum(at <= self._sent for at in self._leaps) / plan.leaps if plan.leaps else 0.0
+        done = min(1.0, self._count / plan.messages)
+        leapt = sum(at <= self._count for at in self._leaps) / plan.leaps if plan.leaps else 0.0
         smooth = SMOOTH if plan.leaps else 1.0
         return plan.now_ms - plan.span_ms + int(plan.span_ms * (smooth * done + (1 - smooth) * leapt))
 
@@ -119,16 +134,17 @@ class Traffic:
             bundle.append(self._rng.choice(bundle))
         if self._rng.random() < 0.3:
             bundle.insert(self._rng.randrange(len(bundle)), {"event_id": "no event"})
-        return [self._remember(Message(topic, _key(topic, first), orjson.dumps(bundle)))]
+        newest_ms = max(event.get("occurred_at", 0) for event in bundle)
+        return [self._remember(Message(topic, key_of(topic, first), orjson.dumps(bundle)), newest_ms)]
 
     def _again(self, now_ms: int) -> list[Message]:
-        """A message of a moment, some panes or hours ago, byte by byte."""
+        """A message of a moment, some panes or hours ago, byte by byte, by any producer."""
         if not self._recent:
             return self._plain(now_ms)
         how = self._rng.randrange(3)
         if how == 0:
-            return [self._recent[-self._rng.randrange(1, min(NEAR, len(self._recent)) + 1)]]
-        return [self._rng.choice(self._recent if how == 1 else self._old)]
+            return [self._sent(*self._recent[-self._rng.randrange(1, min(NEAR, len(self._recent)) + 1)])]
+        return [self._sent(*self._rng.choice(self._recent if how == 1 else self._old))]
 
     def _late(self, now_ms: int) -> list[Message]:
         """An event whose pane has closed, now and then by hours."""
@@ -147,7 +163,7 @@ class Traffic:
         """Events to the millisecond around the close of a pane, and around the allowed disorder."""
         plan, rng = self.plan, self._rng
         topic, event = self._event(now_ms)
-        newest = self._newest.get(self._place(topic, event), 0)
+        newest = self._newest.get((topic, self._home(key_of(topic, event))), 0)
         if not newest or now_ms > plan.now_ms - PRESENT_MS:
             return [self._one(topic, event)]
         key_field = KEYS[topic]
@@ -166,13 +182,14 @@ class Traffic:
         for at_ms in times:
             _, at_edge = self._event(at_ms, topic)
             at_edge[key_field] = event[key_field]
-            messages.append(self._one(topic, at_edge))
+            # only at home it is known where the edge is
+            messages.append(self._one(topic, at_edge, at_home=True))
         return messages
 
     def _poison(self, now_ms: int) -> list[Message]:
         topic, event = self._event(now_ms)
         broken = self._rng.choice(list(POISON.values()))(self._rng, event)
-        return [Message(topic, _key(topic, event), broken)]
+        return [self._routed(Message(topic, key_of(topic, event), broken))]
 
     def _attack(self, make: Attack, now_ms: int) -> list[Message]:
         """Messages of one attacker, all in one partition."""
@@ -189,30 +206,37 @@ class Traffic:
         base = {"event_id": f"{self.plan.name}/{self._ids}", "occurred_at": at_ms}
         return topic, base | MAKERS[topic](self._rng, at_ms)
 
-    def _one(self, topic: str, event: Event) -> Message:
-        place, at_ms = self._place(topic, event), event["occurred_at"]
-        if at_ms <= self.plan.now_ms:
-            self._newest[place] = max(self._newest.get(place, 0), at_ms)
+    def _one(self, topic: str, event: Event, *, at_home: bool = False) -> Message:
+        at_ms = event["occurred_at"]
         if self._rng.random() < 0.05:
-            event = event | {"occurred_at": _text(at_ms)}
-        return self._remember(Message(topic, _key(topic, event), orjson.dumps(event)))
+            event = event | {"occurred_at": as_text(at_ms)}
+        message = Message(topic, key_of(topic, event), orjson.dumps(event))
+        return self._remember(message, at_ms, at_home=at_home)
 
-    def _place(self, topic: str, event: Event) -> tuple[str, int]:
-        return topic, partition_of(_key(topic, event), self.plan.partitions)
+    def _home(self, key: bytes) -> int:
+        return partition_of(key, self.plan.partitions)
 
-    def _remember(self, message: Message) -> Message:
-        self._recent.append(message)
+    def _remember(self, message: Message, newest_ms: int, *, at_home: bool = False) -> Message:
+        self._recent.append((message, newest_ms))
         if len(self._old) < OLD:
-            self._old.append(message)
+            self._old.append((message, newest_ms))
         elif (at := self._rng.randrange(self._ids)) < OLD:
-            self._old[at] = message
+            self._old[at] = message, newest_ms
+        return self._sent(message, newest_ms, at_home=at_home)
+
+    def _sent(self, message: Message, newest_ms: int, *, at_home: bool = False) -> Message:
+        """The message as one of the producers sends it, whose time is known there then, and soon at home."""
+        sent = message if at_home else self._routed(message)
+        if newest_ms <= self.plan.now_ms:
+            for one in (message, sent):
+                place = one.topic, one.sent_to(self.plan.partitions)
+                self._newest[place] = max(self._newest.get(place, 0), newest_ms)
+        return sent
+
+    def _routed(self, message: Message) -> Message:
+        plan, which = self.plan, self._rng.random()
+        if which < plan.crc32:
+            return replace(message, partition=crc32(message.key or b"") % plan.partitions)
+        if which < plan.crc32 + plan.keyless:
+            return replace(message, key=None, partition=self._rng.randrange(plan.partitions))
         return message
-
-
-def _text(at_ms: int) -> str:
-    at = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
-    return (at + timedelta(hours=7)).isoformat(timespec="milliseconds").replace("+00:00", "+07:00")
-
-
-def _key(topic: str, event: Event) -> bytes:
-    return str(event[KEYS[topic]]).encode()

@@ -11,7 +11,7 @@ from infra.stack.process import children
 from infra.stack.stack import Stack
 from streams.sink import SinkRejected, SinkUnavailable
 from tests.chaos.nursery import Nursery
-from tests.chaos.oracle import READINGS
+from tests.chaos.readings import READINGS
 from tests.chaos.rig import Rig, Times, eventually
 from tests.chaos.traffic import Plan, Traffic
 from tests.support import kafka, ledger

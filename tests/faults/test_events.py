@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from random import Random
+from typing import Any
 
 import orjson
 
@@ -59,16 +60,21 @@ def test_a_day_of_backlog_over_a_month_boundary_twice(rig: Rig, traffic: Mischie
     (worker,) = rig.start_workers(1)
     verdict = rig.judge()
     assert verdict.equal, verdict
-    once = stored_totals(rig.server), stored_dead(rig.server), versions(rig.server)
+    once = stored_totals(rig.server), stored_dead(rig.server), row_versions(rig)
     worker.terminate()
     with rig.watch.closed_eyes():
         rig.ask("TRUNCATE TABLE progress")
         worker.start()
         rig.wait_caught_up()
-        again = stored_totals(rig.server), stored_dead(rig.server), versions(rig.server)
+        again = stored_totals(rig.server), stored_dead(rig.server), row_versions(rig)
     assert again == once
     verdict = rig.judge()
     assert verdict.equal, verdict
+
+
+def row_versions(rig: Rig) -> dict[tuple[Any, ...], int]:
+    """Those of rows: progress goes on, since strays are sent home once more, where they are repeats."""
+    return {key: version for key, version in versions(rig.server).items() if key[0] not in rig.topics}
 
 
 def many_cameras(seed: int, messages: int) -> Iterator[Message]:

@@ -129,13 +129,18 @@ def test_produce_sends_nothing_when_something_is_refused(songlo: Songlo) -> None
     assert len(lines) == 11
 
 
-def test_a_bundle_is_one_message(songlo: Songlo) -> None:
-    """An array travels whole, to the partition of its first event."""
+def test_a_bundle_is_a_message_for_each_home(songlo: Songlo) -> None:
+    """An array goes to the partitions of its events, each of which comes once; raw it travels whole."""
     before = songlo.ends()
-    line = json.dumps([event(0, camera_id="first"), event(1), event(2)]).encode()
+    events = [event(n) for n in range(21)]
+    line = json.dumps(events).encode()
+    homes = {partition_of(e["camera_id"].encode(), len(before)) for e in events}
     assert songlo("produce", "camera", "--json", stdin=line) == 0
-    assert (json.loads(songlo.out)["messages"], json.loads(songlo.out)["events"]) == (1, 3)
-    assert grown(before, songlo.ends()) == {partition_of(b"first", len(before)): 1}
+    assert (json.loads(songlo.out)["messages"], json.loads(songlo.out)["events"]) == (len(homes), 21)
+    assert grown(before, after := songlo.ends()) == dict.fromkeys(homes, 1)
+    assert songlo("produce", "camera", "--raw", stdin=line) == 0
+    first = partition_of(events[0]["camera_id"].encode(), len(before))
+    assert grown(after, songlo.ends()) == {first: 1}
 
 
 def test_raw_sends_any_bytes(songlo: Songlo) -> None:

@@ -6,11 +6,11 @@ from itertools import cycle
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.structs import OffsetAndMetadata
 
 from infra.kafka.access import MAX_MESSAGE_BYTES
 from infra.kafka.admin import Admin
-from streams.core.home import partition_of
 from streams.kafka_access import KafkaAccess
 from tests.chaos.log import Place
 from tests.chaos.traffic import Message
@@ -99,9 +99,7 @@ def transactions(brokers: str, name: str) -> Iterator[Any]:
 def transact(producer: Any, messages: Iterable[Message], partitions: int, *, commit: bool) -> int:
     """Send messages in one transaction, and end it; how many they were."""
     producer.begin_transaction()
-    sent = [
-        producer.send(m.topic, m.value, m.key, partition=partition_of(m.key, partitions)) for m in messages
-    ]
+    sent = [producer.send(m.topic, m.value, m.key, partition=m.sent_to(partitions)) for m in messages]
     producer.flush()
     if commit:
         producer.commit_transaction()
@@ -126,3 +124,9 @@ def send_anyhow(brokers: str, topic: str, messages: Iterable[tuple[bytes | None,
             each.get(timeout=60)
     finally:
         producer.close(timeout=5)
+
+
+def configure(brokers: str, topic: str, config: Mapping[str, str]) -> None:
+    """Set settings of a topic."""
+    with admin(brokers) as client:
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(config))])

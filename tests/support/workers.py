@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from infra.kafka.admin import Admin
 from infra.kafka.producer import Producer
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from streams.kafka_access import KafkaAccess
 from tests.support.clickhouse import ask, new_database
 from tests.support.oracle import Totals
@@ -69,7 +69,7 @@ class River:
     """A topic, a database and the workers between them."""
 
     stack: Stack
-    server: Server
+    server: ClickHouseAccess
     folder: Path
     name: str = field(default_factory=lambda: f"camera-{uuid4().hex[:8]}")
     workers: list[Worker] = field(default_factory=list)
@@ -119,9 +119,14 @@ class River:
         return {int(partition): int(offset) for partition, offset in ask(self.server, sql)}
 
     def drain(self, timeout_s: float = 90) -> None:
-        """Until all that is in the log is in the tables."""
-        ends = self.ends()
-        eventually(lambda: all(self.folded_up_to().get(p, 0) >= end for p, end in ends.items()), timeout_s)
+        """Until all that is in the log is in the tables, strays that come to it meanwhile too."""
+
+        def done() -> bool:
+            # asked first: what a position accounts for has been sent home by then
+            at = self.folded_up_to()
+            return all(at.get(partition, 0) >= end for partition, end in self.ends().items())
+
+        eventually(done, timeout_s)
 
     def totals(self) -> Totals:
         """What analysts see of each window and camera."""
@@ -131,9 +136,15 @@ class River:
         )
         return {(int(w), str(c)): (int(e), int(o)) for w, c, e, o in ask(self.server, sql)}
 
+    def counts(self) -> dict[str, int]:
+        """What became of all events read, over all partitions."""
+        names = ("folded", "duplicates", "late", "dead", "strays", "away")
+        sums = ", ".join(f"sum({name})" for name in names)
+        return dict(zip(names, ask(self.server, f"SELECT {sums} FROM stream_progress")[0], strict=True))
+
     def conserved(self) -> bool:
         """Whether every offset is accounted for once, of a log with one event in each message."""
-        sql = "SELECT countIf(folded + duplicates + late + dead != next_offset) FROM stream_progress"
+        sql = "SELECT countIf(folded + duplicates + late + dead + strays != next_offset) FROM stream_progress"
         return ask(self.server, sql) == [(0,)]
 
 

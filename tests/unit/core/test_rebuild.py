@@ -1,6 +1,7 @@
 """Windows folded again: which events count, what stands over what, and with which versions."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from sinks.memory import MemorySink
 from sinks.memory_shadow import MemoryShadow
 from streams.catalog.camera import SPEC
+from streams.core.home import Homes, at_offset, first_epoch, partition_of
 from streams.core.late_duplicates import LateDeduplicator
 from streams.core.pane import id_hash
 from streams.core.plain import PlainFold
@@ -21,19 +23,18 @@ from streams.core.rebuild import (
     Rebuild,
     Span,
     Stored,
-    earlier_epochs,
+    earlier_logs,
     first_open,
     newest_closed,
 )
 from streams.core.records import pack
 from streams.core.rules import Rules
-from streams.core.values import PaneIds, Progress, RecordBatch, Row, version_of
+from streams.core.values import PaneIds, Progress, RecordBatch, Row, StrayMessage, version_of
 from streams.measures import Sum
 from streams.shadow import CannotRebuild, fill, swap
 from streams.spec import StreamSpec
 from streams.worker.flush.steps import drop_late_duplicates, steps
 from tests.support.events import T0_MS, batch, camera_event, message
-from tests.support.strays import none_sent
 
 MINUTE_MS = 60_000
 RULES = Rules(disorder_ms=60_000, skew_ms=30_000)
@@ -49,9 +50,10 @@ def rebuilt(
     known: dict[int, PaneIds] | None = None,
     stored: Iterable[Stored] = (),
     progress: Progress = AT_END,
+    homes: Sequence[Homes] = (),
 ) -> list[dict[str, Any]]:
     """The rows of a rebuild by column."""
-    rebuild = Rebuild(spec, RULES, progress, SPAN, known or {})
+    rebuild = Rebuild(spec, RULES, progress, SPAN, known or {}, homes)
     for b in batches:
         rebuild.fold(b)
     return [dict(zip(spec.columns, row, strict=True)) for row in rebuild.rows(list(stored))]
@@ -135,6 +137,69 @@ def test_without_ids_each_event_counts_and_late_ones_are_known_by_their_place() 
     known = {T0_MS: PaneIds(late={id_hash("(12, 0)"): (12, 0)})}
     rows = rebuilt(one(3, "x", 5), one(12, "x", 10), spec=spec, known=known)
     assert counted(rows) == [(0, "cam-1", 0, 2), (0, "cam-1", id_hash("(12, 0)"), 0)]
+
+
+def decided(change: int, partitions: int, since: int = 0, epoch: int = 0, *, forward: bool = True) -> Homes:
+    """A decision that holds of partition 0 from an offset on."""
+    offsets = (since,) if since else ()
+    return Homes(SPEC.topic, "id", change, partitions, forward, epoch, offsets)
+
+
+CAMERAS = [f"cam-{n}" for n in range(9)]
+
+
+@hypothesis_settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.integers(0, 12)), max_size=3),
+    st.integers(0, 6),
+    st.lists(st.lists(st.sampled_from(CAMERAS), min_size=1, max_size=3), min_size=12, max_size=12),
+    st.booleans(),
+)
+def test_a_stray_is_of_no_window_where_it_lies(
+    changes: list[tuple[int, bool, int]], first: int, log: list[list[str]], dedupe: bool
+) -> None:
+    """By what held at its offset: before the first decision and where strays stay, each counts there."""
+    starts = sorted(since for _, _, since in changes)
+    homes = [
+        decided(change, number, since, forward=forward)
+        for change, ((number, forward, _), since) in enumerate(zip(changes, starts, strict=True))
+    ]
+    batches = [
+        batch(
+            first + n, 600, [message(*(camera_event(f"{n}/{i}", n, camera_id=c) for i, c in enumerate(some)))]
+        )
+        for n, some in enumerate(log)
+    ]
+    wanted = Counter[str]()
+    for n, some in enumerate(log):
+        held = at_offset(homes, 0, first + n) if dedupe else None
+        number = held.partitions if held and held.forward else 1
+        wanted.update(c for c in some if partition_of(c.encode(), number) == 0)
+    rows = rebuilt(*batches, homes=homes, spec=replace(SPEC, dedupe=dedupe))
+    assert {r["camera_id"]: r["events"] for r in rows} == wanted
+
+
+@pytest.mark.parametrize(
+    ("epoch", "topic_id", "homes", "expected"),
+    [
+        (2, "id", [], 2),  # of the version before, or a Kafka that nobody asked
+        (2, "id", [decided(0, 6, 0, 2)], 2),
+        (2, "id", [decided(0, 6, 0, 0), decided(1, 6, 40, 1), decided(2, 6, 70, 2)], 0),
+        (3, "id", [decided(0, 6, 0, 1), decided(1, 6, 40, 3)], 1),
+        (1, "id", [decided(1, 6, 40, 1)], 0),  # events have been counted before there were homes
+        (6, "id", [decided(1, 6, 40, 5), decided(2, 6, 70, 6)], 4),
+        (0, "id", [decided(0, 6, 0, 0), decided(1, 6, 40, 1)], 0),  # it broke off before progress was put
+        # without ids the decisions are on a log of epochs 0 and 1, and on one that was made anew in epoch 2
+        (2, "", [decided(0, 6, 0, 0), decided(1, 6, 40, 1)], 2),
+        (3, "", [decided(0, 6, 0, 0), decided(1, 6, 40, 1), decided(2, 6, 9, 3)], 2),
+        (1, "", [decided(0, 6, 0, 0), decided(1, 6, 40, 1)], 0),
+    ],
+)
+def test_a_log_has_an_epoch_more_for_each_change_of_homes(
+    epoch: int, topic_id: str, homes: list[Homes], expected: int
+) -> None:
+    """Rows from before it were read from the same log, and not from one that is lost."""
+    assert first_epoch(homes, topic_id, epoch) == expected
 
 
 def test_what_is_refused_is_not_counted() -> None:
@@ -223,7 +288,7 @@ def test_rows_of_earlier_logs_and_newer_rebuilds_are_noticed() -> None:
     """Versions tell: a lower epoch that still holds events, an own row of a closed pane behind the end."""
     progress = replace(AT_END, epoch=1, watermark_ms=T0_MS + MINUTE_MS)
     rows = [Stored(place(0), version_of(0, 9), 3), Stored(place(5), version_of(0, 9), 0)]
-    assert earlier_epochs(rows, progress) == 3
+    assert earlier_logs(rows, progress.epoch) == 3
     own = Stored(place(0), version_of(1, 70), 1)
     after = Stored(place(0, at_s=60), version_of(1, 90), 1)
     late = Stored(place(5), version_of(1, 80), 1)
@@ -246,6 +311,10 @@ def test_a_rebuild_that_would_lose_rows_is_refused() -> None:
     assert sum(int(str(row[9])) for row in sink.rows(SPEC).values() if row[0] == T0_MS // 1000) == 2
 
 
+def sent_away(_: Sequence[StrayMessage]) -> None:
+    """What is sent to other partitions is theirs to count."""
+
+
 def fold_all(
     sink: MemorySink, spec: StreamSpec, log: Sequence[RecordBatch], progress: Progress | None = None
 ) -> Progress:
@@ -259,7 +328,7 @@ def fold_all(
         if n % 3 == 0 or b is log[-1]:
             changes = state.capture()
             settled = drop_late_duplicates(sink, [(deduplicator, changes)]) if changes else []
-            for _ in steps(sink, spec, settled, none_sent) if settled else ():
+            for _ in steps(sink, spec, settled, sent_away) if settled else ():
                 pass
     return sink.progress(spec.topic, [0])[0]
 
@@ -280,6 +349,22 @@ def rebuild_all(
         pass
     for _ in swap(shadow):
         pass
+
+
+def rehome(sink: MemorySink, log: Sequence[RecordBatch], stored: Progress, decision: Homes) -> Progress:
+    """A new decision, behind the stored position: what was open there is closed, in a new epoch."""
+    before = replace(stored, epoch=decision.epoch)
+    fold = PlainFold(SPEC, RULES, before)
+    for each in log:
+        fold.fold(pack(each))
+    fold.close_all()
+    changes = fold.capture()
+    assert changes
+    after = replace(changes.progress, homes=decision.partitions, forward=decision.forward)
+    for _ in steps(sink, SPEC, [replace(changes, progress=after)], sent_away):
+        pass
+    sink.put_homes(decision)
+    return after
 
 
 OLD = replace(SPEC, measures=SPEC.measures[1:])
@@ -320,6 +405,35 @@ def test_a_dimension_that_is_added_reaches_the_past(events: list[Any], back: int
     assert whole(sink, spec) == whole(fresh)
 
 
+@hypothesis_settings(max_examples=150)
+@given(EVENTS, EVENTS, st.integers(0, 3), st.booleans(), st.integers(1, 3), st.booleans())
+def test_a_rebuild_finds_nothing_wrong_whatever_was_decided_on_homes(
+    before: list[Any], after: list[Any], number: int, forward: bool, then: int, forward_then: bool
+) -> None:
+    """It judges as workers did: before and behind a change of homes, and before there were any (0)."""
+    log, sink = made(before + after), MemorySink()
+    begun = Progress(SPEC.name, SPEC.topic, 0, topic_id="id", homes=number, forward=forward)
+    if number:
+        sink.put_homes(decided(0, number, forward=forward))
+    stored = fold_all(sink, SPEC, log[: len(before)], begun)
+    changed = rehome(
+        sink, log[: len(before)], stored, decided(1, then, stored.next_offset, 1, forward=forward_then)
+    )
+    progress = fold_all(sink, SPEC, log[len(before) :], changed)
+    shown, counted_events = whole(sink), sum_of_events(sink)
+    rebuild_all(sink, SPEC, log, progress)
+    assert whole(sink) == shown
+    assert sink.corrections(SPEC.topic, 0) == {}
+    assert sum_of_events(sink) == counted_events == progress.folded + progress.late
+    assert progress.folded + progress.late + progress.duplicates + progress.strays == len(log)
+
+
+def sum_of_events(sink: MemorySink) -> int:
+    """Of all rows."""
+    at = SPEC.columns.index("events")
+    return sum(int(str(row[at])) for row in sink.rows(SPEC).values())
+
+
 def earlier(log: Sequence[RecordBatch]) -> dict[str, Any]:
     """The progress of a worker that has read so much."""
     sink = MemorySink()
@@ -336,7 +450,7 @@ def made(events: list[Any]) -> list[RecordBatch]:
         now_s += passed
         at_s = now_s - age / 2
         event = camera_event(
-            f"e{number}/{at_s // 60}", at_s // 60 * 60, camera_id=f"cam-{number % 2}", count=count
+            f"e{number}/{at_s // 60}", at_s // 60 * 60, camera_id=f"cam-{number % 4}", count=count
         )
         log.append(batch(offset, now_s, [message(event)]))
     return log

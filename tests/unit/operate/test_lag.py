@@ -4,14 +4,17 @@ from typing import Any
 
 import pytest
 
-from infra.operate.lag import Lag, duration, lags, table
+from infra.operate.lag import Lag, away, duration, lags, table
 
 T = "camera.events"
 
 
 def progress(partition: int, next_offset: int, watermark_ms: int = 0) -> dict[str, Any]:
     """A row of stream_progress, as far as it matters."""
-    return {"topic": T, "partition": partition, "next_offset": next_offset, "watermark_ms": watermark_ms}
+    return {
+        "topic": T, "partition": partition, "next_offset": next_offset, "watermark_ms": watermark_ms,
+        "strays": 3, "away": partition,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -47,10 +50,21 @@ def test_a_paused_stream_is_shown_as_paused() -> None:
 
 def test_the_table_fits_80_columns() -> None:
     """Also with a long topic and large numbers."""
-    found = [Lag("service.transactions.of.another.city", 123, 10**12, 10**11, 1), Lag(T, 0, 5, 5, None)]
-    rows = table(found, 1_750_000_000_000)
-    assert len(rows) == 3
-    assert max(map(len, rows)) <= 80
+    huge = Lag("service.transactions.of.another.city", 123, 10**15, 10**14, 1, strays=10**15)
+    rows = table([huge, Lag(T, 0, 5, 4, None, strays=6)], 1_750_000_000_000)
+    assert {len(row) for row in rows} == {80}
+    assert rows[1].split()[2:6] == ["1.0e+15", "1.0e+14", "9.0e+14", "1.0e+15"]
+    assert rows[2].split() == [T, "0", "5", "4", "1", "6", "-"]
+
+
+def test_what_counts_away_from_home_is_said() -> None:
+    """By topic: nobody finds repeats of it in other partitions."""
+    found = lags(
+        {(T, 0): 9, (T, 1): 9, (T, 2): 9, ("qr.payments", 0): 9}, {}, [progress(p, 4) for p in range(3)]
+    )
+    assert [p.strays for p in found] == [3, 3, 3, 0]
+    (line,) = away(found)
+    assert line.startswith(f"{T}: 3 events have counted away from their home")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def row(partition: int, folded: int, watermark_ms: int, next_offset: int = 0) ->
     return {
         "topic": CAMERA.topic, "partition": partition, "next_offset": next_offset,
         "watermark_ms": watermark_ms,
-        "folded": folded, "duplicates": 1, "late": 2, "dead": 3,
+        "folded": folded, "duplicates": 1, "late": 2, "dead": 3, "strays": 4, "away": 0,
     }  # fmt: skip
 
 
@@ -24,7 +24,9 @@ def test_a_stream_is_the_sum_of_its_partitions() -> None:
     progress = [row(0, 100, 5000, 90), row(1, 50, 7000, 60), row(2, 0, 0)]
     ends = {(CAMERA.topic, 0): 100, (CAMERA.topic, 1): 60, (CAMERA.topic, 2): 4, ("qr.payments", 0): 10**6}
     state = stream_state(CAMERA, progress, ends, {}, 7, NOW_MS, None)
+    # a stray is counted where it was sent: by what becomes of it there
     assert (state.events, state.late, state.duplicates, state.dead) == (150 + 3 * 6, 6, 3, 9)
+    assert state.strays == 12
     assert (state.watermark_ms, state.lag, state.windows, state.per_second) == (5000, 14, 7, None)
 
 

@@ -26,7 +26,7 @@ def stream(name: str, **values: float | None) -> StreamState:
     """A stream's state, with zeros where nothing else is said."""
     zeros: dict[str, float | None] = {
         "events": 0, "per_second": None, "windows": 0, "watermark_ms": None, "lag": None,
-        "late": 0, "duplicates": 0, "dead": 0,
+        "late": 0, "duplicates": 0, "strays": 0, "dead": 0,
     }  # fmt: skip
     return StreamState(name=name, **(zeros | values))  # type: ignore[arg-type]  # the fields' own types
 
@@ -36,7 +36,13 @@ FULL = Snapshot(
     15,
     (
         stream(
-            "camera", events=1_234_567, per_second=812.4, windows=9876, watermark_ms=NOW_MS - 121_000, lag=12
+            "camera",
+            events=1_234_567,
+            per_second=812.4,
+            windows=9876,
+            watermark_ms=NOW_MS - 121_000,
+            lag=12,
+            strays=45_678,
         ),
         stream("qr"),
         stream("service"),
@@ -50,7 +56,7 @@ EXTREME = Snapshot(
     15,
     tuple(
         stream(f"a_long_name_{n}", events=HUGE, per_second=1e9, windows=HUGE, watermark_ms=1, lag=HUGE,
-               late=HUGE, duplicates=HUGE, dead=HUGE)
+               late=HUGE, duplicates=HUGE, strays=HUGE, dead=HUGE)
         for n in range(4)
     ),
     tuple(Junction("Ủy ban nhân dân 人民 " * 9, HUGE, 999.9) for _ in range(5)),
@@ -69,12 +75,34 @@ def test_the_picture_fits_a_small_terminal(snapshot: Snapshot) -> None:
 
 
 def test_the_picture_shows_what_is_asked_for() -> None:
-    """Events, rate, windows, watermark and its age, lag; names with diacritics; dong with dots."""
+    """Events, rate, windows, watermark and its age, lag, strays; names with diacritics; dong with dots."""
     text = "\n".join(drawn(FULL))
-    for expected in ("1.234.567", "812", "9.876", "22:57:59", "2 min", "12", "Chiến Thắng Sông Lô", "33"):
+    for expected in (
+        "1.234.567",
+        "812",
+        "9.876",
+        "22:57:59",
+        "2 min",
+        "12",
+        "45,7k",
+        "Chiến Thắng Sông Lô",
+        "33",
+    ):
         assert expected in text
     for expected in ("Phường Hưng Thành", "90 %", "convenience store", "1.234.567.000 ₫", "2,4 %"):
         assert expected in text
+
+
+def test_numbers_do_not_run_together() -> None:
+    """Each column leaves a space before it, also with the longest that it shows."""
+    most = stream(
+        "service", events=99_999_999, per_second=99_900, windows=99_999, watermark_ms=NOW_MS - 5_940_000,
+        lag=99_900, late=99_900, duplicates=99_900, strays=99_900, dead=99_900,
+    )  # fmt: skip
+    (row,) = [row for row in drawn(Snapshot(NOW_MS, 15, (most,))) if row.startswith("service")]
+    assert row.split() == [
+        "service", "99.999.999", "99,9k", "99.999", "21:21:00", "99", "min", *["99,9k"] * 5
+    ]  # fmt: skip
 
 
 def test_the_largest_category_has_the_longest_bar() -> None:
@@ -109,7 +137,7 @@ def test_in_a_pipe_it_is_one_line() -> None:
     ],
 )
 def test_short_numbers(number: float, text: str) -> None:
-    """Six characters are enough for anything that is counted here."""
+    """Five characters are enough for anything that is counted here."""
     assert short(number) == text
 
 
@@ -120,8 +148,8 @@ def test_money_and_times_are_vietnamese() -> None:
 
 
 def test_a_paused_stream_is_seen() -> None:
-    """In the picture where its rate was, and in the line for logs."""
+    """In the picture where its age was, and in the line for logs."""
     snapshot = Snapshot(NOW_MS, 15, (replace(stream("camera", per_second=3.0), paused=True), stream("qr")))
     (row,) = [row for row in drawn(snapshot) if row.startswith("camera")]
-    assert row.split()[2] == "paused"
+    assert row.split()[5] == "paused"
     assert line(snapshot).count("PAUSED") == 1
