@@ -13,7 +13,7 @@ from streams.rehome import CannotRehome, Edge
 from streams.spec import StreamSpec
 
 # tables of all streams, in the order in which a flush writes them
-SHARED = ("pane_ids", "late_events", "dead_letters", "noted", "progress")
+SHARED = ("pane_ids", "late_events", "dead_letters", "noted", "sendings", "progress")
 # looking through all rows of a stream, and deleting some, may take minutes in which the server says nothing
 RECEIVE_S = 900
 # how long inserts from before a fence may take to end, and how often they are looked for
@@ -43,6 +43,7 @@ _ROWS = (
     f" AND if(late_id = 0, {_END.format('window_seconds * 1000')}, events > 0)"
 )
 _IDS = f"{_EPOCH.format('epoch')} AND {_END.format('_pane_ms')}"
+_SENT = f"{_EPOCH.format('epoch')} AND next_offset > _at"
 _PLACES = f"{_EPOCH.format('epoch')} AND offset >= _at"
 
 
@@ -120,6 +121,7 @@ class ClickHouseFence:
     def _conditions(self) -> Iterator[tuple[str, str]]:
         yield self._spec.table, _ROWS
         yield "pane_ids", _IDS
+        yield "sendings", _SENT
         yield from ((table, _PLACES) for table in ("late_events", "dead_letters", "noted"))
 
     def _of_stream(self, table: str) -> str:

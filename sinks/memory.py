@@ -37,6 +37,8 @@ class Tables:
     late: dict[PaneKey, dict[int, tuple[int, LateEvent]]]
     dead: dict[tuple[str, int], dict[tuple[int, int, int], DeadLetter]]
     noted: dict[tuple[str, int], dict[tuple[int, int], Noted]]
+    # positions
+    sendings: dict[tuple[str, int], dict[int, int]]
 
 
 class MemorySink:
@@ -50,6 +52,7 @@ class MemorySink:
         self._dead: dict[tuple[str, int], dict[tuple[int, int, int], DeadLetter]] = {}
         self._noted: dict[tuple[str, int], dict[tuple[int, int], Noted]] = {}
         self._progress: dict[tuple[str, int], Progress] = {}
+        self._sendings: dict[tuple[str, int], dict[int, int]] = {}
         self.fences: dict[str, int] = {}
         self._homes: dict[tuple[str, str, int], Homes] = {}
         self._breakers: dict[str, Breaker] = {}
@@ -129,6 +132,14 @@ class MemorySink:
             noted = self._noted.setdefault((spec.topic, c.progress.partition), {})
             noted.update({(c.progress.epoch, n.offset): n for n in c.noted})
 
+    def put_sending(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write that the strays of these changes are about to be sent home."""
+        self._check(spec, changes)
+        for c in changes:
+            key = spec.topic, c.progress.partition
+            epochs = self._sendings.setdefault(key, {})
+            epochs[c.progress.epoch] = max(c.progress.next_offset, epochs.get(c.progress.epoch, 0))
+
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write how far each partition has come; a lower version changes nothing."""
         self._check(spec, changes)
@@ -203,7 +214,7 @@ class MemorySink:
     def tables(self, spec: StreamSpec) -> Tables:
         """What is held, for whoever has to forget some of it."""
         rows = self._rows.setdefault(spec.table, {})
-        return Tables(rows, self._panes, self._late, self._dead, self._noted)
+        return Tables(rows, self._panes, self._late, self._dead, self._noted, self._sendings)
 
     def _check(self, spec: StreamSpec, written: Iterable[Changes]) -> None:
         """Raises SinkFenced for what is older than the fence of its topic, see `sinks.memory_fence`."""

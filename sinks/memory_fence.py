@@ -61,6 +61,8 @@ class MemoryFence:
                 yield from (
                     partial(late.pop, i) for i, (epoch, e) in late.items() if _in(edge, epoch, e.position[0])
                 )
+        sendings = tables.sendings.get(place, {})
+        yield from (partial(sendings.pop, e) for e, at in sendings.items() if _in(edge, e, at - 1))
         letters: tuple[dict[Any, Any], ...] = (tables.dead.get(place, {}), tables.noted.get(place, {}))
         for kept in letters:
             yield from (partial(kept.pop, at) for at in kept if _in(edge, *at[:2]))

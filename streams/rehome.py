@@ -142,8 +142,8 @@ def rehome(
     yield "rehome.before_positions"
     # behind the fence: until then a worker may have moved them
     every, known = sink.progress(spec.topic, ALL), sink.homes(spec.topic)
-    stored = current(every, known, target)
-    _settle(fence, spec, newest(known, target.topic_id), stored, _edges(every, stored, target), epoch)
+    stored, now = current(every, known, target), newest(known, target.topic_id)
+    _settle(fence, spec, now, stored, _edges(every, stored, target), epoch)
     moved = []
     for progress in stored.values():
         yield "rehome.before_replay"
@@ -154,7 +154,7 @@ def rehome(
             sink.put_ids(spec, [changes])
         moved.append(Changes(_moved(changes.progress, progress, target), Rows(), [], [], []))
     yield "rehome.before_homes"
-    _decide(sink, spec, target, epoch, stored)
+    _decide(sink, spec, _next(spec, now, target, epoch, stored))
     yield "rehome.before_progress"
     # of all partitions at once, so that none goes on by another decision than the others
     if moved:
@@ -223,13 +223,19 @@ def _moved(closed: Progress, stored: Progress, target: Target) -> Progress:
     return replace(closed, homes=target.partitions, forward=target.forward, away=away)
 
 
-def _decide(sink: Sink, spec: StreamSpec, target: Target, epoch: int, stored: Mapping[int, Progress]) -> None:
-    now = newest(sink.homes(spec.topic), target.topic_id)
+def _next(
+    spec: StreamSpec, now: Homes | None, target: Target, epoch: int, stored: Mapping[int, Progress]
+) -> Homes:
+    """The decision that follows on what held when the positions were read."""
     offsets = tuple(stored[p].next_offset if p in stored else 0 for p in range(max(stored, default=-1) + 1))
     change = now.change + 1 if now else 0
-    mine = Homes(spec.topic, target.topic_id, change, target.partitions, target.forward, epoch, offsets)
-    sink.put_homes(mine)
-    if newest(sink.homes(spec.topic), target.topic_id) != mine:
+    return Homes(spec.topic, target.topic_id, change, target.partitions, target.forward, epoch, offsets)
+
+
+def _decide(sink: Sink, spec: StreamSpec, homes: Homes) -> None:
+    """Store a decision; raises CannotRehome where another was first."""
+    sink.put_homes(homes)
+    if newest(sink.homes(spec.topic), homes.topic_id) != homes:
         raise CannotRehome(
-            f"{spec.topic}: another rehoming runs at the same time: let one end, and run it again"
+            f"{spec.topic}: another rehoming runs at the same time: let one end, and run this again"
         )

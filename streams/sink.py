@@ -39,7 +39,7 @@ class SinkRejected(SinkError):
 class Sink(Protocol):
     """A store of windows. Calls block and come from one thread; each `put_*` is idempotent.
 
-    The caller owns the order (see `streams.worker.flush.steps`): rows, ids, late, dead, noted,
+    The caller owns the order (see `streams.worker.flush.steps`): rows, ids, late, dead, noted, sending,
     then strays are sent home, then progress.
     Each `put_*` takes the settled changes of one stream and writes its own part of them.
     """
@@ -72,6 +72,12 @@ class Sink(Protocol):
 
     def put_noted(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write the places of refused events that are only noted; of one message the last written stay."""
+
+    def put_sending(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write that the strays of these changes are about to be sent home.
+
+        Once they are, nothing can be refused any more: a worker from before a rehoming is stopped here.
+        """
 
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write how far each partition has come; after this the changes count as flushed."""

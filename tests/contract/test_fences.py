@@ -16,7 +16,7 @@ from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.core.rebuild import Span
-from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, Progress, Rows
+from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, Progress, Rows, StrayMessage
 from streams.rehome import LAST_EPOCH, CannotRehome, Edge, Fence
 from streams.sink import Sink, SinkFenced
 from streams.spec import StreamSpec
@@ -56,7 +56,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     sink.close()
 
 
-def at(epoch: int, partition: int = 0, **parts: list[object]) -> Changes:
+def at(epoch: int, partition: int = 0, **parts: object) -> Changes:
     """A flush of these parts; its late rows are of its epoch."""
     flush = changes(CAMERA, partition, epoch=epoch, **parts)  # type: ignore[arg-type]  # as named
     rows = [
@@ -82,7 +82,8 @@ def written(epoch: int, offset: int, partition: int = 0) -> Changes:
 
 def puts(sink: Sink) -> list[Callable[[StreamSpec, Sequence[Changes]], None]]:
     """Every way to write."""
-    return [sink.put_rows, sink.put_ids, sink.put_late, sink.put_dead, sink.put_noted, sink.put_progress]
+    rows, rest = (sink.put_rows, sink.put_ids, sink.put_late), (sink.put_dead, sink.put_noted)
+    return [*rows, *rest, sink.put_sending, sink.put_progress]
 
 
 def test_what_is_older_than_the_fence_is_refused(store: Store) -> None:
@@ -130,29 +131,33 @@ def test_other_streams_are_not_held(store: Store) -> None:
 
 ROW = camera_row(60, offset=9, epoch=3)
 EDGE = Edge(0, (3, 3), 9, MINUTE_MS, T0_MS + MINUTE_MS)
-BEHIND = {
+BEHIND: dict[str, dict[str, object]] = {
     "a row of an open window": {"rows": [ROW]},
     "an old late event": {"late": [late(7, -600, offset=9)]},
     "ids of a window that was open": {"closed": [ClosedPane(T0_MS + MINUTE_MS, array("Q", [1]))]},
     "a letter": {"dead": [DeadLetter(9, 1, T0_MS, "", "broken", b"{")]},
     "a note": {"noted": [Noted(12, T0_MS, "gw", array("I", [0]))]},
+    "strays": {"strays": [StrayMessage(1, b"[]", 1)], "next_offset": 10},
 }
-BEFORE = {
+BEFORE: dict[str, dict[str, object]] = {
     "a row of an open window": {"rows": [camera_row(60, offset=8, epoch=3)]},
     # of a rebuild up to the edge
     "a row of a closed window": {"rows": [camera_row(0, offset=9, epoch=3)]},
     "ids of a closed window": {"closed": [ClosedPane(T0_MS, array("Q", [1]))]},
     "a letter": {"dead": [DeadLetter(8, 1, T0_MS, "", "broken", b"{")]},
     "a note": {"noted": [Noted(8, T0_MS, "gw", array("I", [0]))]},
+    "strays": {"strays": [StrayMessage(1, b"[]", 1)], "next_offset": 9},
     "a row of an earlier epoch": {"rows": [camera_row(60, offset=20, epoch=2)]},
     "a row of a rehoming that was interrupted": {"rows": [camera_row(60, offset=20, epoch=4)]},
 }
 
 
 def put_all(store: Store, flush: Changes) -> None:
-    """All but progress."""
-    for put in puts(store.sink)[:-1]:
+    """All that there is of it, but progress."""
+    for put in puts(store.sink)[:-2]:
         put(CAMERA, [flush])
+    if flush.strays:
+        store.sink.put_sending(CAMERA, [flush])
 
 
 @pytest.mark.parametrize("what", BEHIND)

@@ -52,14 +52,14 @@ def warnings(done: Iterable[Rehomed]) -> Iterator[str]:
             first, last = (clock_text(ms)[:10] for ms in each.windows)
             days = first if first == last else f"{first} to {last}"
             yield (
-                f"{topic}: an event of {days} that was counted before, and is sent again, may count twice where "
-                "its home is another now"
+                f"{topic}: an event of {days} that was counted before, and is sent again, may count twice "
+                "where its home is another now"
             )
         if each.found.gaps:
             numbers = ", ".join(map(str, sorted(each.found.gaps)))
             yield (
-                f"{topic}: Kafka no longer has the beginning of windows that were open in partitions {numbers}: "
-                "repeats of their events can't be told"
+                f"{topic}: Kafka no longer has the beginning of windows that were open in partitions "
+                f"{numbers}: repeats of their events can't be told"
             )
 
 

@@ -94,6 +94,8 @@ def row_steps(sink: Sink, spec: StreamSpec, settled: Sequence[Changes]) -> Itera
     # behind the letters: where a message's notes replace those of an earlier fold, its letters are there
     if any(c.noted for c in settled):
         sink.put_noted(spec, settled)
+    if sending := [c for c in settled if c.strays]:
+        sink.put_sending(spec, sending)
 
 
 def progress_steps(
