@@ -37,7 +37,7 @@ def stored_counts(server: ClickHouseAccess) -> dict[Place, Counts]:
     return {(r["topic"], r["partition"]): Counts(*(r[name] for name in names)) for r in rows(server, sql)}
 
 
-def stored_homes(server: Server) -> dict[str, list[Decision]]:
+def stored_homes(server: ClickHouseAccess) -> dict[str, list[Decision]]:
     """The decisions on the homes of each topic that there is now, in their order."""
     sql = (
         "SELECT topic, topic_id, argMin((partitions, forward, offsets), decided_at) AS decision FROM homes "
