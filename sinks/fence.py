@@ -6,8 +6,9 @@ A worker that was frozen in a flush, and wakes after others have gone on from it
 import re
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
-from sinks.clickhouse import FENCE, External, Server, Session
+from sinks.clickhouse import FENCE, ClickHouseAccess, External, Session
 from streams.core.values import OFFSET_BITS
 from streams.rehome import CannotRehome, Edge
 from streams.spec import StreamSpec
@@ -52,12 +53,12 @@ class ClickHouseFence:
 
     def __init__(
         self,
-        server: Server,
+        access: ClickHouseAccess,
         spec: StreamSpec,
         patience_s: float = PATIENCE_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._session, self._spec = Session(server, RECEIVE_S), spec
+        self._session, self._spec = Session(replace(access, receive_s=RECEIVE_S)), spec
         self._patience_s, self._sleep = patience_s, sleep
         self._name = f"{FENCE}{spec.name}"
         self._tables = (spec.table, *SHARED)

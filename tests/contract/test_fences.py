@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.fence import ClickHouseFence
 from sinks.memory import MemorySink
 from sinks.memory_fence import MemoryFence
@@ -31,7 +31,7 @@ class Store:
     """A sink with its fences."""
 
     sink: Sink
-    server: Server | None = None
+    server: ClickHouseAccess | None = None
     opened: ExitStack = field(default_factory=ExitStack)
 
     def fence(self, spec: StreamSpec = CAMERA) -> Fence:
@@ -213,7 +213,7 @@ def test_as_many_partitions_as_there_may_be(store: Store) -> None:
 
 
 @pytest.fixture
-def server(stack: HasClickHouse) -> Server:
+def server(stack: HasClickHouse) -> ClickHouseAccess:
     """A database of its own."""
     return new_database(stack)
 
@@ -224,7 +224,7 @@ SLOW = (
 )
 
 
-def test_inserts_from_before_are_waited_for(server: Server) -> None:
+def test_inserts_from_before_are_waited_for(server: ClickHouseAccess) -> None:
     """They were let through, so what they write has to be there before anybody looks."""
     slow = threading.Thread(target=ask, args=(server, SLOW.format(4)))
     slow.start()
@@ -238,7 +238,7 @@ def test_inserts_from_before_are_waited_for(server: Server) -> None:
     slow.join()
 
 
-def test_an_insert_that_does_not_end_is_told(server: Server) -> None:
+def test_an_insert_that_does_not_end_is_told(server: ClickHouseAccess) -> None:
     """A frozen worker may hold it open; nothing has changed for others then but the fence."""
     slow = threading.Thread(target=ask, args=(server, SLOW.format(8)))
     slow.start()
@@ -253,7 +253,7 @@ def test_an_insert_that_does_not_end_is_told(server: Server) -> None:
     slow.join()
 
 
-def test_a_rebuild_works_within_a_fence(server: Server) -> None:
+def test_a_rebuild_works_within_a_fence(server: ClickHouseAccess) -> None:
     """Its shadow is a table like the fenced one, and what it attaches may be older than the fence."""
     from sinks.shadow import ClickHouseShadow  # noqa: PLC0415  # of this test alone
 
