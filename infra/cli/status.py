@@ -1,5 +1,7 @@
 """`songlo status`."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -55,7 +57,20 @@ def lines(state: dict[str, Any]) -> list[str]:
             f"PAUSED      {name}, for its dead letters: see `songlo lag`"
             for name in sorted({name for w in state["workers"] for name in w.get("paused", [])})
         ),
+        *(
+            f"strays      {count:,} of stream {name}, sent to the partitions of their keys"
+            for name, count in sorted(_strays(state["workers"]).items())
+            if count
+        ),
     ]
+
+
+def _strays(workers: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """Events sent home by stream; each worker tells of its own partitions."""
+    sums = Counter[str]()
+    for worker in workers:
+        sums.update(worker.get("strays", {}))
+    return sums
 
 
 def _health(part: dict[str, Any]) -> str:

@@ -142,6 +142,7 @@ class Supervisor:
                     **identified(r.pid),
                     "state": worker_state(self._status_file(r.name), r.pid),
                     "paused": paused_streams(self._status_file(r.name), r.pid),
+                    "strays": strays_sent(self._status_file(r.name), r.pid),
                     "restarts": r.restarts,
                     "ended": r.ended,
                 }
@@ -178,6 +179,12 @@ def worker_state(status: Path, pid: int) -> str:
 def paused_streams(status: Path, pid: int) -> list[str]:
     """The streams that the worker with this pid does not fold, because a breaker has paused them."""
     return [str(name) for name in _said(status, pid).get("paused", [])]
+
+
+def strays_sent(status: Path, pid: int) -> dict[str, int]:
+    """Events that the partitions of the worker with this pid have sent to their homes, by stream."""
+    told = _said(status, pid).get("strays")
+    return {str(stream): int(count) for stream, count in told.items()} if isinstance(told, dict) else {}
 
 
 def _said(status: Path, pid: int) -> dict[str, Any]:

@@ -87,6 +87,14 @@ class Partitions:
         """Events folded, as the held partitions' progress counts them."""
         return sum(held.fold.folded for held in self._held.values())
 
+    @property
+    def strays(self) -> dict[str, int]:
+        """Events sent home by stream, as the held partitions' progress counts them."""
+        strays = dict.fromkeys((spec.name for spec in self.specs), 0)
+        for held in self._held.values():
+            strays[held.spec.name] += held.fold.progress.strays
+        return strays
+
     def empty(self, partition: Partition) -> Progress:
         """The progress of a partition of which nothing is stored."""
         topic, number = partition

@@ -25,6 +25,7 @@ from streams.worker.process import status
 from streams.worker.room import Room
 from streams.worker.seeks import Seeks
 from streams.worker.sink_thread import SinkThread
+from streams.worker.stray_shares import StrayShares
 from streams.worker.switches import Switches
 from streams.worker.values import Fetched, Partition
 
@@ -50,6 +51,7 @@ class Runtime:
         self.acknowledged = Acknowledged()
         self.identities = Identities(config)
         self.strays = StraySender(config)
+        self.stray_shares = StrayShares(specs)
         # topics of which it was said that their strays do not go by this worker's setting
         self.told_homes: set[str] = set()
         self.ending = Ending()
@@ -127,7 +129,8 @@ class Runtime:
         try:
             status.write_status(
                 self.config.status_path, self.state, assigned=self.partitions.assigned,
-                folded=self.partitions.folded, paused=self.switches.breakers.paused_streams,
+                folded=self.partitions.folded, strays=self.partitions.strays,
+                paused=self.switches.breakers.paused_streams,
                 message=self.ending.message, updated_ms=time.time_ns() // 1_000_000,
             )  # fmt: skip
         except OSError as error:

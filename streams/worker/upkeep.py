@@ -52,6 +52,8 @@ class Upkeep:
                 runtime.attention.clear()
                 await self._consumer.check()
                 runtime.switches.tell_refusals()
+                for line in runtime.stray_shares.lines(time.monotonic()):
+                    log.warning("%s", line)
                 # whether the sink is away, the next flush will tell
                 with suppress(SinkUnavailable):
                     await self._look_at_the_store()

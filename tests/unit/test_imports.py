@@ -31,7 +31,16 @@ ORDER = {
     "streams/worker": (
         ("config", "errors", "failpoints", "values", "process", "waiting"),
         ("client",),
-        ("partitions", "acknowledged", "telling", "room", "breakers", "sink_thread", "ending"),
+        (
+            "partitions",
+            "acknowledged",
+            "telling",
+            "room",
+            "breakers",
+            "sink_thread",
+            "ending",
+            "stray_shares",
+        ),
         ("seeks", "switches", "runtime"),
         ("recover",),
         ("flush", "health"),

@@ -143,6 +143,7 @@ async def _flush_stream(runtime: Runtime, spec: StreamSpec, group: list[Captured
     await confirm(insist, runtime.config.recheck_ms)
     for changes in settled:
         runtime.acknowledged.flushed(changes.progress)
+        runtime.stray_shares.flushed(changes.progress, time.monotonic())
 
 
 async def _call(runtime: Runtime, steps_of: Callable[[], Iterator[str]]) -> None:

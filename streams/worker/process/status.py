@@ -2,8 +2,11 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+
+NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def write_status(
@@ -12,14 +15,15 @@ def write_status(
     *,
     assigned: Sequence[tuple[str, int]] = (),
     folded: int = 0,
+    strays: Mapping[str, int] = NONE,
     paused: Sequence[str] = (),
     message: str = "",
     updated_ms: int,
 ) -> None:
     """Replace the file at once, so that a reader sees the old status or the new one; no path, no file.
 
-    `state` is starting, ready or stopping; `paused` names the streams that a breaker holds;
-    `message` says why a worker stops by itself.
+    `state` is starting, ready or stopping; `strays` are events sent home by stream; `paused` names the
+    streams that a breaker holds; `message` says why a worker stops by itself.
     """
     if path is None:
         return
@@ -28,6 +32,7 @@ def write_status(
         "state": state,
         "assigned": [f"{topic}[{number}]" for topic, number in assigned],
         "folded": folded,
+        "strays": dict(strays),
         "paused": list(paused),
         "message": message,
         "updated_ms": updated_ms,

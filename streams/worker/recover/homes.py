@@ -70,9 +70,9 @@ def check_agrees(stored: Progress, homes: Homes | None) -> None:
         )
 
 
-def check_fits(name: str, topic: KafkaTopic, homes: Homes | None) -> None:
+def check_fits(name: str, topic: KafkaTopic, homes: Homes) -> None:
     """Raise HomesUnclear where some events would have a partition as home that is not there."""
-    if homes and homes.partitions > topic.partitions:
+    if homes.partitions > topic.partitions:
         raise HomesUnclear(
             f"{name}: it has {topic.partitions} partitions, but its events find their homes among "
             f"{homes.partitions}, so it was recreated: {REHOME}"

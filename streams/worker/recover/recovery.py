@@ -41,6 +41,7 @@ async def recover_assigned(runtime: Runtime, consumer: Consumer, outdated: Calla
         for progress in await load(runtime, consumer, missing, outdated):
             runtime.partitions.add(progress)
             runtime.acknowledged.resumed(progress)
+            runtime.stray_shares.resumed(progress)
     except SinkUnavailable:
         log.info("another rebalance began before the progress of this one was read")
         return
@@ -110,7 +111,9 @@ async def load(
             await asyncio.sleep(runtime.config.recheck_ms / 1000 / RECHECKS)
         else:
             for name, topic in topics.items():
-                check_fits(name, topic, homes[name])
+                if decided := homes[name]:
+                    check_fits(name, topic, decided)
+                    runtime.stray_shares.met(name, topic.partitions, decided.partitions)
             return resumed
     raise AssertionError("the last look raises")
 

@@ -80,7 +80,7 @@ def test_status_leaves_out_what_has_died() -> None:
         "clickhouse": {**me, "native": "127.0.0.1:9000", "http": "127.0.0.1:8123", "ready": True},
         "guard": {**me, "ready": True},
         "workers": [
-            {"name": "worker-1", **me, "state": "ready", "restarts": 1},
+            {"name": "worker-1", **me, "state": "ready", "restarts": 1, "strays": {"camera": 1234, "qr": 0}},
             {"name": "worker-2", **dead, "state": "ready", "restarts": 0},
         ],
     }
@@ -91,6 +91,8 @@ def test_status_leaves_out_what_has_died() -> None:
     shown = "\n".join(lines(found))
     assert "127.0.0.1:9092  restarting" in shown
     assert "restarted 1 time" in shown
+    assert "strays      1,234 of stream camera, sent to the partitions of their keys" in shown
+    assert "stream qr" not in shown
 
 
 def test_status_without_a_state_has_every_part() -> None:

@@ -18,10 +18,10 @@ def test_the_status_file_is_replaced_at_once(tmp_path: Path) -> None:
     """Nothing else is left in its folder."""
     path = tmp_path / "worker.json"
     write_status(path, "starting", updated_ms=1)
-    write_status(path, "ready", assigned=[("camera.events", 0)], folded=7, updated_ms=2)
+    write_status(path, "ready", assigned=[("camera.events", 0)], folded=7, strays={"camera": 3}, updated_ms=2)
     assert json.loads(path.read_text()) == {
-        "pid": os.getpid(), "state": "ready", "assigned": ["camera.events[0]"], "folded": 7, "paused": [],
-        "message": "", "updated_ms": 2,
+        "pid": os.getpid(), "state": "ready", "assigned": ["camera.events[0]"], "folded": 7,
+        "strays": {"camera": 3}, "paused": [], "message": "", "updated_ms": 2,
     }  # fmt: skip
     assert list(tmp_path.iterdir()) == [path]
 

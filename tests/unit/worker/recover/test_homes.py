@@ -105,7 +105,6 @@ def test_what_agrees_goes_on() -> None:
     """By the number that it was counted by."""
     check_agrees(COUNTED, replace(FIRST, partitions=6, change=3))
     check_fits(TOPIC, KafkaTopic("new", 4), FIRST)
-    check_fits(TOPIC, KafkaTopic("new", 4), None)
     assert settled(EMPTY, FIRST) == FIRST
 
 
