@@ -80,6 +80,16 @@ class Rehomer:
 
         It may be run again after any of these, and after having been killed.
         """
+        for _ in self.steps(found, advance):
+            pass
+        spec = found.spec
+        decided = newest(self.sink.homes(spec.topic), found.target.topic_id)
+        if decided is None:
+            raise CannotRehome(f"{spec.topic}: what was decided is not in the store: run this again")
+        return Rehomed(found, decided, self.fence(spec).windows())
+
+    def steps(self, found: TopicHomes, advance: Advance) -> Iterator[str]:
+        """The same step by step; yields the name of each before it is taken."""
         spec = found.spec
         with LogReader(self.kafka, self.unpack_bytes) as reader:
 
@@ -93,13 +103,7 @@ class Rehomer:
                     advance(batch.next_offset - at)
                     at = batch.next_offset
 
-            fence = self.fence(spec)
-            for _ in rehome(self.sink, fence, spec, found.target, new_fold, read):
-                pass
-        decided = newest(self.sink.homes(spec.topic), found.target.topic_id)
-        if decided is None:
-            raise CannotRehome(f"{spec.topic}: what was decided is not in the store: run this again")
-        return Rehomed(found, decided, fence.windows())
+            yield from rehome(self.sink, self.fence(spec), spec, found.target, new_fold, read)
 
     def _check(self, progress: Progress, log: LogBounds | None) -> None:
         place = _place(progress)
