@@ -35,8 +35,8 @@ def test_many_strays_are_told_once_an_hour() -> None:
     assert line == (
         "stream camera: 33 % of the last 100,000 events were in another partition than their camera_id's; "
         "they were sent home, so each was read twice and counts a flush later. Whoever sends can cure it: "
-        "the camera_id as each message's key, one camera_id in a bundle, and for librdkafka (confluent-kafka, "
-        "kcat -X) partitioner=murmur2_random"
+        "the camera_id as each message's key, one camera_id in a bundle, and for librdkafka ("
+        "confluent-kafka, kcat -X) partitioner=murmur2_random"
     )
     for at_s, lines in ((20.0, 0), (11.0 + HOUR_S, 1)):
         now = read(now, RECENT, strays=RECENT // 3)
