@@ -37,8 +37,11 @@ _LOST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """Where the windows are: address, user, and the database of all tables ('' is the user's default)."""
+class ClickHouseAccess:
+    """Where the windows are: address, user, and the database of all tables ('' is the user's default).
+
+    `receive_s` is the silence after which an answer is given up, in seconds, of the native protocol.
+    """
 
     host: str
     port: int
@@ -46,10 +49,11 @@ class Server:
     user: str = "default"
     password: str = field(default="", repr=False)
     secure: bool = False
+    receive_s: float = RECEIVE_S
 
     @classmethod
-    def at(cls, address: str, **rest: Any) -> "Server":
-        """A server by `host:port`."""
+    def at(cls, address: str, **rest: Any) -> "ClickHouseAccess":
+        """Access by `host:port`."""
         host, _, port = address.rpartition(":")
         return cls(host, int(port), **rest)
 
@@ -63,8 +67,8 @@ class Session:
     Every call raises SinkUnavailable or SinkRejected, with the table concerned and the server's message.
     """
 
-    def __init__(self, server: Server, receive_s: float = RECEIVE_S) -> None:
-        self.server, self._receive_s = server, receive_s
+    def __init__(self, server: ClickHouseAccess) -> None:
+        self.server = server
         # it logs each failed connection with a traceback, of what is raised as SinkUnavailable anyway
         logging.getLogger("clickhouse_driver").setLevel(logging.ERROR)
         self._entered = not server.database
@@ -78,7 +82,7 @@ class Session:
             client_name="songlo",
             client_revision=REVISION,
             connect_timeout=CONNECT_S,
-            send_receive_timeout=receive_s,
+            send_receive_timeout=server.receive_s,
             sync_request_timeout=PING_S,
             tcp_keepalive=(10, 5, 3),
             # rows of one insert replace none of each other, so looking for such costs a tenth for nothing
@@ -157,7 +161,7 @@ class Session:
 
     def _wait_longer(self, timed_out: bool) -> None:
         """How long the next connection waits for an answer."""
-        connection, base_s = self._client.connection, self._receive_s
+        connection, base_s = self._client.connection, self.server.receive_s
         longer_s = min(PATIENT * base_s, 2 * connection.send_receive_timeout)
         connection.send_receive_timeout = longer_s if timed_out else base_s
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sinks.clickhouse import Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.letters import Action, Group, Letter, NotedMessage, Place, Selection
 from streams.core.shapes import NUMBER, NUMBERS, QUOTED, QUOTES
 
@@ -25,7 +25,7 @@ _ORDER = "append_time, topic, partition, offset, `index`, epoch"
 class ClickHouseLetters:
     """`Letters` on two connections: one reads while the other writes."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ClickHouseAccess) -> None:
         self._reads, self._writes = Session(server), Session(server)
 
     def count(self, selection: Selection) -> int:

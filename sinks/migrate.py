@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sinks.clickhouse import MissingSchema, Server, Session
+from sinks.clickhouse import ClickHouseAccess, MissingSchema, Session
 from sinks.reference import load_reference, load_streams_table
 from sinks.schema import check_schema
 from streams.sink import SinkRejected
@@ -69,7 +69,7 @@ def read_migrations(directory: Path = SQL) -> list[Migration]:
     return list(found.values())
 
 
-def migrate(server: Server, specs: Collection[StreamSpec], directory: Path = SQL) -> list[str]:
+def migrate(server: ClickHouseAccess, specs: Collection[StreamSpec], directory: Path = SQL) -> list[str]:
     """Bring the database to the newest schema, load the reference tables; the names of the files applied.
 
     Creates the database when it is not there. Raises MigrationError, SinkUnavailable or SinkRejected.
@@ -87,7 +87,7 @@ def migrate(server: Server, specs: Collection[StreamSpec], directory: Path = SQL
     return [m.name for m in pending]
 
 
-def _create_database(server: Server) -> None:
+def _create_database(server: ClickHouseAccess) -> None:
     """Asks first: a user who may not create databases can still use one that is there."""
     with closing(Session(server)) as session:
         try:

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.codes import PASSING
 from streams.sink import SinkError, SinkRejected, SinkUnavailable
 
@@ -20,7 +20,7 @@ _CODE = re.compile(r"Code: (\d+)\.")
 TIMEOUT_S, KILL_S = 600, 2
 
 
-def stream_query(server: Server, sql: str, output_format: str = "PrettyCompact") -> Iterator[bytes]:
+def stream_query(server: ClickHouseAccess, sql: str, output_format: str = "PrettyCompact") -> Iterator[bytes]:
     """The answer as bytes, piece by piece; `server.port` is that of HTTP.
 
     `output_format` is one of ClickHouse's names, used unless the query has a FORMAT of its own. Raises
@@ -39,27 +39,27 @@ def stream_query(server: Server, sql: str, output_format: str = "PrettyCompact")
         raise
 
 
-def _connect(server: Server, timeout_s: float = TIMEOUT_S) -> http.client.HTTPConnection:
+def _connect(server: ClickHouseAccess, timeout_s: float = TIMEOUT_S) -> http.client.HTTPConnection:
     kind = http.client.HTTPSConnection if server.secure else http.client.HTTPConnection
     return kind(server.host, server.port, timeout=timeout_s)
 
 
 def _ask(
-    server: Server, connection: http.client.HTTPConnection, sql: str, parameters: dict[str, str]
+    server: ClickHouseAccess, connection: http.client.HTTPConnection, sql: str, parameters: dict[str, str]
 ) -> http.client.HTTPResponse:
     headers = {"X-ClickHouse-User": server.user, "X-ClickHouse-Key": server.password}
     connection.request("POST", f"/?{urlencode(parameters)}", sql.encode(), headers)
     return connection.getresponse()
 
 
-def _kill(server: Server, query_id: str) -> None:
+def _kill(server: ClickHouseAccess, query_id: str) -> None:
     """Nobody reads the answer any more; the server would compute it to its end."""
     with suppress(OSError, http.client.HTTPException), closing(_connect(server, KILL_S)) as connection:
         sql = f"KILL QUERY WHERE query_id = '{query_id}' ASYNC"
         _ask(server, connection, sql, {}).read()
 
 
-def _pieces(server: Server, response: http.client.HTTPResponse) -> Iterator[bytes]:
+def _pieces(server: ClickHouseAccess, response: http.client.HTTPResponse) -> Iterator[bytes]:
     if response.status != http.client.OK:
         raise _error(server, response.read().decode(errors="replace"))
     mark = _MARK + (response.getheader("X-ClickHouse-Exception-Tag") or "").encode()
@@ -84,7 +84,7 @@ def _pieces(server: Server, response: http.client.HTTPResponse) -> Iterator[byte
         raise SinkUnavailable(f"{server}: the answer broke off")
 
 
-def _error(server: Server, message: str) -> SinkError:
+def _error(server: ClickHouseAccess, message: str) -> SinkError:
     code = _CODE.search(message)
     text = f"{server}: {message.strip() or 'an error without a message'}"
     return SinkUnavailable(text) if code and int(code[1]) in PASSING else SinkRejected(text)

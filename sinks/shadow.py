@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 from uuid import uuid4
 
-from sinks.clickhouse import Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.store import ClickHouseSink
 from streams.core.parts import Part
 from streams.core.rebuild import Correction, Span, Stored
@@ -40,8 +40,8 @@ _CORRECTED = ("topic", "partition", "window_start", "version", "events")
 class ClickHouseShadow:
     """A `streams.shadow.Shadow` for one thread; `span` in panes of `pane_ms`."""
 
-    def __init__(self, server: Server, spec: StreamSpec, pane_ms: int, span: Span) -> None:
-        self._session, self._sink = Session(server, RECEIVE_S), ClickHouseSink(server)
+    def __init__(self, server: ClickHouseAccess, spec: StreamSpec, pane_ms: int, span: Span) -> None:
+        self._session, self._sink = Session(replace(server, receive_s=RECEIVE_S)), ClickHouseSink(server)
         self._spec, self._pane_ms, self._span = spec, pane_ms, span
         prefix = f"{spec.table}_shadow_"
         for (left,) in self._session.query(spec.table, _LEFT, {"prefix": prefix, "hours": LEFT_HOURS}):

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from typing import Any
 
 from sinks.batches import batches
-from sinks.clickhouse import RECEIVE_S, Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.known import PaneKey, known_ids, pane_ids
 from sinks.packed import inserts, packed_blocks
 from streams.core.breaker import Breaker
@@ -43,8 +43,8 @@ _IDS_STORED = ("topic", "partition", "window_start", "epoch", "reinterpret(ids, 
 class ClickHouseSink:
     """A `streams.sink.Sink` on one connection, for one thread."""
 
-    def __init__(self, server: Server, receive_s: float = RECEIVE_S) -> None:
-        self._session = Session(server, receive_s)
+    def __init__(self, server: ClickHouseAccess) -> None:
+        self._session = Session(server)
 
     def progress(self, topic: str, partitions: Iterable[int]) -> dict[int, Progress]:
         """The newest progress of each partition that has one."""

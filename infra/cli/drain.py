@@ -14,7 +14,7 @@ from infra.operate.pauses import Pause, pauses
 from infra.operate.reads import EPOCHS, PROGRESS, http_server, rows
 from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.sink import SinkUnavailable
@@ -128,7 +128,9 @@ def wait(
         sleep(min(_POLL_S, max(0.0, deadline - clock())))
 
 
-def _check_same_log(kafka: KafkaAccess, server: Server, progress: list[dict[str, Any]], epoch: int) -> None:
+def _check_same_log(
+    kafka: KafkaAccess, server: ClickHouseAccess, progress: list[dict[str, Any]], epoch: int
+) -> None:
     """Raises CommandError when a partition was folded further than its log goes."""
     with Admin(kafka) as admin:
         # asked after the progress: meanwhile the log can only have grown

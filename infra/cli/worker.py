@@ -11,7 +11,7 @@ from infra.operate.reads import native_server
 from infra.settings.addresses import kafka_access
 from infra.settings.rules import rules_of
 from infra.settings.values import Settings
-from sinks.clickhouse import Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.schema import check_schema
 from sinks.store import ClickHouseSink
 from streams.registry import load_streams
@@ -69,10 +69,10 @@ def command(settings: Settings, status_path: Path | None, accept_gap: bool) -> i
         fold=settings.fold,
         library_folder=settings.library_folder,
     )
-    return run_worker(config, specs, ClickHouseSink(server, settings.clickhouse_seconds))
+    return run_worker(config, specs, ClickHouseSink(server))
 
 
-def _wait_for_tables(server: Server, specs: Sequence[StreamSpec]) -> None:
+def _wait_for_tables(server: ClickHouseAccess, specs: Sequence[StreamSpec]) -> None:
     """Return when ClickHouse is there and has what the streams need; raises SinkRejected when it lacks it."""
     session = Session(server)
     while True:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from infra.operate.reads import rows
 from infra.operate.times import VIETNAM
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from streams.spec import StreamSpec
 
 PAUSES = (
@@ -37,7 +37,7 @@ class Pause:
         )
 
 
-def pauses(server: Server, specs: Iterable[StreamSpec]) -> list[Pause]:
+def pauses(server: ClickHouseAccess, specs: Iterable[StreamSpec]) -> list[Pause]:
     """What is paused of these streams; `server` is the HTTP side. Raises SinkError."""
     topics = {spec.name: spec.topic for spec in specs}
     found = rows(server, PAUSES)
@@ -48,7 +48,7 @@ def pauses(server: Server, specs: Iterable[StreamSpec]) -> list[Pause]:
     ]
 
 
-def noted(server: Server) -> list[str]:
+def noted(server: ClickHouseAccess) -> list[str]:
     """What is refused and only noted, a line for each stream that has any. Raises SinkError."""
     return [
         f"of stream {row['stream']} {row['events']:,} refused events are only noted in the log: "

@@ -12,7 +12,7 @@ from infra.operate.reads import PROGRESS, http_server, rows
 from infra.settings.addresses import kafka_access
 from infra.settings.values import Settings
 from infra.view.snapshot import Category, Junction, OfficeFigures, Snapshot, StreamState
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from streams.sink import SinkError
 from streams.spec import StreamSpec
 
@@ -135,7 +135,7 @@ def _rate(name: str, events: int, now_ms: int, before: Snapshot | None) -> float
     return None
 
 
-def _windows(server: Server, spec: StreamSpec) -> int:
+def _windows(server: ClickHouseAccess, spec: StreamSpec) -> int:
     # names of tables come from this tree's own definitions
     query = f"SELECT count() AS n FROM {spec.view} WHERE window_start >= now() - INTERVAL 1 HOUR"  # noqa: S608
     return int(rows(server, query)[0]["n"])

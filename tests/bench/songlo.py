@@ -14,7 +14,7 @@ from typing import Any, Self
 import orjson
 
 from infra.stack.process.service import last_lines, tethered
-from sinks.clickhouse import Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.migrate import migrate
 from sinks.query import stream_query
 from streams.registry import load_streams
@@ -50,14 +50,14 @@ class Target:
     flush_ms: int = 1000
 
     @property
-    def native(self) -> Server:
+    def native(self) -> ClickHouseAccess:
         """ClickHouse's native side."""
-        return Server.at(self.clickhouse, database=self.database)
+        return ClickHouseAccess.at(self.clickhouse, database=self.database)
 
     @property
-    def http(self) -> Server:
+    def http(self) -> ClickHouseAccess:
         """ClickHouse's HTTP side."""
-        return Server.at(self.clickhouse_http, database=self.database)
+        return ClickHouseAccess.at(self.clickhouse_http, database=self.database)
 
 
 def spec_for(topic: str) -> StreamSpec:

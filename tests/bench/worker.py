@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infra.settings.environment import load_settings
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.store import ClickHouseSink
 from streams.core.rules import Rules
 from streams.core.values import Progress
@@ -21,7 +21,7 @@ from tests.bench.songlo import spec_for
 class MarkedSink(ClickHouseSink):
     """Notes what the process has used when it first asks where to go on: before it reads an event."""
 
-    def __init__(self, server: Server, began: Path) -> None:
+    def __init__(self, server: ClickHouseAccess, began: Path) -> None:
         super().__init__(server)
         self._began: Path | None = began
 
@@ -53,7 +53,7 @@ def main() -> int:
         fold=settings.fold,
         library_folder=settings.library_folder,
     )
-    sink = MarkedSink(Server.at(a.clickhouse, database=a.database), a.began)
+    sink = MarkedSink(ClickHouseAccess.at(a.clickhouse, database=a.database), a.began)
     return run_worker(config, [spec_for(a.topic)], sink)
 
 

@@ -13,7 +13,7 @@ from infra.kafka.admin import Admin
 from infra.kafka.topics import apply, plan
 from infra.settings.values import Settings
 from infra.stack.process.service import last_lines
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.migrate import migrate
 from sinks.query import stream_query
 from streams.kafka_access import KafkaAccess
@@ -94,7 +94,7 @@ class Rig:
             group=self.name,
             partitions=partitions,
         )
-        self.server = Server.at(stack.clickhouse_http, database=self.name)
+        self.server = ClickHouseAccess.at(stack.clickhouse_http, database=self.name)
         self.workers: list[Worker] = []
         self.proxies: dict[str, Proxy] = {}
         self.watch = Watch(self.server, by_row)
@@ -112,7 +112,7 @@ class Rig:
         specs = load_streams().values()
         with Admin(KafkaAccess.at(self.stack.brokers)) as admin:
             apply(admin, plan(specs, admin.topics([s.topic for s in specs]), self.settings), 1)
-        migrate(Server.at(self.stack.clickhouse, database=self.name), specs)
+        migrate(ClickHouseAccess.at(self.stack.clickhouse, database=self.name), specs)
         self.watch.start()
         return self
 

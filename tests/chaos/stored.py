@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from infra.operate.reads import rows
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from tests.chaos.log import Place
 from tests.chaos.oracle import Counts, Decision, Key
 from tests.chaos.readings import READINGS, Reading, Sums, widen
@@ -13,7 +13,7 @@ from tests.chaos.readings import READINGS, Reading, Sums, widen
 NO_VALUE = (-(2**63), 2**63 - 1)
 
 
-def stored_totals(server: Server) -> dict[Key, Sums]:
+def stored_totals(server: ClickHouseAccess) -> dict[Key, Sums]:
     """The totals of all windows; rows of late events of one window and dimensions are added up."""
     found: dict[Key, Sums] = {}
     for topic, reading in READINGS.items():
@@ -30,14 +30,14 @@ def stored_totals(server: Server) -> dict[Key, Sums]:
     return found
 
 
-def stored_counts(server: Server) -> dict[Place, Counts]:
+def stored_counts(server: ClickHouseAccess) -> dict[Place, Counts]:
     """The counters of every partition's progress."""
     names = "folded", "duplicates", "late", "dead", "strays", "away"
     sql = f"SELECT topic, partition, {', '.join(names)} FROM progress FINAL"  # noqa: S608  # names of our own
     return {(r["topic"], r["partition"]): Counts(*(r[name] for name in names)) for r in rows(server, sql)}
 
 
-def stored_homes(server: Server) -> dict[str, list[Decision]]:
+def stored_homes(server: ClickHouseAccess) -> dict[str, list[Decision]]:
     """The decisions on the homes of each topic that there is now, in their order."""
     sql = (
         "SELECT topic, topic_id, argMin((partitions, forward, offsets), decided_at) AS decision FROM homes "
@@ -52,13 +52,13 @@ def stored_homes(server: Server) -> dict[str, list[Decision]]:
     return {topic: decisions for (topic, _), decisions in found.items()}
 
 
-def stored_positions(server: Server) -> dict[Place, int]:
+def stored_positions(server: ClickHouseAccess) -> dict[Place, int]:
     """The next offset of every partition, by its progress."""
     sql = "SELECT topic, partition, next_offset FROM progress FINAL"
     return {(r["topic"], r["partition"]): r["next_offset"] for r in rows(server, sql)}
 
 
-def stored_dead(server: Server) -> Counter[tuple[str, int, int, int]]:
+def stored_dead(server: ClickHouseAccess) -> Counter[tuple[str, int, int, int]]:
     """How often each refused event is there, by topic, partition, offset and index: as a letter, or noted."""
     sql = (
         "SELECT topic, partition, offset, `index` FROM ("
@@ -68,13 +68,13 @@ def stored_dead(server: Server) -> Counter[tuple[str, int, int, int]]:
     return Counter((r["topic"], r["partition"], r["offset"], r["index"]) for r in rows(server, sql))
 
 
-def verdicts(server: Server) -> dict[Place, str]:
+def verdicts(server: ClickHouseAccess) -> dict[Place, str]:
     """What the view `conservation` says of each partition."""
     sql = "SELECT topic, partition, verdict FROM conservation"
     return {(r["topic"], r["partition"]): r["verdict"] for r in rows(server, sql)}
 
 
-def versions(server: Server, by_row: bool = True) -> dict[tuple[Any, ...], int]:
+def versions(server: ClickHouseAccess, by_row: bool = True) -> dict[tuple[Any, ...], int]:
     """The version of every stored row and progress; sums of them by window and partition unless `by_row`."""
     found: dict[tuple[Any, ...], int] = {}
     for reading in READINGS.values():

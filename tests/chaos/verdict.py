@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from tests.chaos.log import Place
 from tests.chaos.oracle import Counts, Key, Oracle
 from tests.chaos.readings import Sums, widen
@@ -44,7 +44,7 @@ class Verdict:
         return "\n  ".join([f"{counted}: {compared}", *islice([*self.wrong_rows, *self.wrong_counts], SHOWN)])
 
 
-def judge(oracle: Oracle, server: Server) -> Verdict:
+def judge(oracle: Oracle, server: ClickHouseAccess) -> Verdict:
     """Compare all that is stored with all that should be."""
     verdict = Verdict(
         events=oracle.events,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from streams.sink import SinkError
 from tests.chaos.stored import versions
 
@@ -15,7 +15,7 @@ EVERY_S = 2.0
 class Watch:
     """Reads all stored versions now and then, in a thread of its own, and remembers which went down."""
 
-    def __init__(self, server: Server, by_row: bool = True) -> None:
+    def __init__(self, server: ClickHouseAccess, by_row: bool = True) -> None:
         self._server, self._by_row = server, by_row
         self._known: dict[tuple[Any, ...], int] = {}
         self._fallen: list[str] = []

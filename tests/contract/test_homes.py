@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.memory import MemorySink
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
@@ -25,7 +25,7 @@ class Store:
     """A sink, and others on the same tables, as other workers have them."""
 
     sink: Sink
-    server: Server | None = None
+    server: ClickHouseAccess | None = None
 
     def another(self) -> Sink:
         """The same tables on a connection of its own."""

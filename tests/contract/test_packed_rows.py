@@ -12,7 +12,7 @@ import pytest
 
 from schemas.jsonschema import examples
 from sinks import native_block, packed
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.packed import packed_blocks
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
@@ -46,7 +46,7 @@ NUMBERS = (0, 1, 255, 2**32, 2**53 - 1, 2**63, 2**64 - 1)
 
 
 @pytest.fixture
-def server(stack: HasClickHouse) -> Server:
+def server(stack: HasClickHouse) -> ClickHouseAccess:
     """A database of the test's own."""
     return new_database(stack)
 
@@ -92,7 +92,7 @@ def random_row(spec: StreamSpec, rng: Random, number: int, below: int = 2**64) -
     return tuple(row)
 
 
-def put(server: Server, spec: StreamSpec, changes: Sequence[Changes]) -> list[tuple[Any, ...]]:
+def put(server: ClickHouseAccess, spec: StreamSpec, changes: Sequence[Changes]) -> list[tuple[Any, ...]]:
     """What the table holds after these rows alone were put."""
     with closing(ClickHouseSink(server)) as sink:
         sink.put_rows(spec, changes)
@@ -129,7 +129,7 @@ def as_packed(spec: StreamSpec, changes: Changes) -> Changes:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_any_rows_of_each_stream(server: Server, blocks: list[int], name: str) -> None:
+def test_any_rows_of_each_stream(server: ClickHouseAccess, blocks: list[int], name: str) -> None:
     """All column types: texts of any length and alphabet, sums beyond 64 bits, empty arrays."""
     spec, rng = STREAMS[name], Random(7)
     flush = []
@@ -146,7 +146,11 @@ def test_any_rows_of_each_stream(server: Server, blocks: list[int], name: str) -
 @pytest.mark.parametrize("casting", [(0,), (99,)], ids=["the server casts", "an old server"])
 @pytest.mark.parametrize("name", STREAMS)
 def test_blocks_as_narrow_as_they_can_be(
-    server: Server, blocks: list[int], monkeypatch: pytest.MonkeyPatch, name: str, casting: tuple[int]
+    server: ClickHouseAccess,
+    blocks: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    casting: tuple[int],
 ) -> None:
     """Each block of an insert has the types that its own numbers fit, and codes where texts are few."""
     monkeypatch.setattr(native_block, "CASTING", casting)
@@ -164,7 +168,9 @@ def test_blocks_as_narrow_as_they_can_be(
     assert blocks == [300] * 8
 
 
-def test_more_late_rows_than_the_narrow_ones_have_room_for(server: Server, blocks: list[int]) -> None:
+def test_more_late_rows_than_the_narrow_ones_have_room_for(
+    server: ClickHouseAccess, blocks: list[int]
+) -> None:
     """A late event's row has its hash, other texts and larger numbers than the fold's rows beside it."""
     rows = [random_row(CAMERA, Random(3), n, 200) for n in range(5)]
     at, more = Progress(CAMERA.name, CAMERA.topic, 0), [late(7, offset=3, events=70_000)]
@@ -176,7 +182,7 @@ def test_more_late_rows_than_the_narrow_ones_have_room_for(server: Server, block
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_what_the_two_engines_fold(server: Server, blocks: list[int], name: str) -> None:
+def test_what_the_two_engines_fold(server: ClickHouseAccess, blocks: list[int], name: str) -> None:
     """The events that are beside each stream's definition, through both engines into both tables."""
     spec = STREAMS[name]
     valid = [example for example in examples(spec.event).valid if isinstance(example, dict)]
@@ -201,7 +207,7 @@ def test_what_the_two_engines_fold(server: Server, blocks: list[int], name: str)
     assert len(blocks) == 3
 
 
-def test_late_events_go_into_the_same_part(server: Server, blocks: list[int]) -> None:
+def test_late_events_go_into_the_same_part(server: ClickHouseAccess, blocks: list[int]) -> None:
     """Rows of the fold, late events of another partition, and a partition with nothing."""
     rows = [random_row(CAMERA, Random(3), n) for n in range(5)]
     at = Progress(CAMERA.name, CAMERA.topic, 0)
@@ -216,7 +222,7 @@ def test_late_events_go_into_the_same_part(server: Server, blocks: list[int]) ->
     assert blocks == [5, 2, 1]
 
 
-def test_a_number_below_zero_is_refused_as_ever(server: Server) -> None:
+def test_a_number_below_zero_is_refused_as_ever(server: ClickHouseAccess) -> None:
     """No column of the store takes it, and it does not wrap."""
     rows = Rows.of([random_row(CAMERA, Random(1), 1)])
     wrong = late(7, offset=3, events=-1)
@@ -226,7 +232,7 @@ def test_a_number_below_zero_is_refused_as_ever(server: Server) -> None:
         sink.put_rows(CAMERA, [flush])
 
 
-def test_a_column_of_another_type_gets_values(server: Server, blocks: list[int]) -> None:
+def test_a_column_of_another_type_gets_values(server: ClickHouseAccess, blocks: list[int]) -> None:
     """Bytes go only to the type that they are made for; 64-bit numbers fit 128 bits too."""
     rows = Rows.of([random_row(QR, Random(n), n) for n in range(50)])
     flush = Changes(Progress(QR.name, QR.topic, 0), rows, [], [], [])
@@ -250,7 +256,7 @@ def test_rows_of_too_many_months_go_as_lists() -> None:
 
 
 def test_many_rows_are_several_inserts(
-    server: Server, blocks: list[int], monkeypatch: pytest.MonkeyPatch
+    server: ClickHouseAccess, blocks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut between partitions; the rows of one stay together."""
     monkeypatch.setattr(packed, "MAX_PACKED", 5)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.memory import MemorySink
 from sinks.memory_shadow import MemoryShadow
 from sinks.shadow import ClickHouseShadow
@@ -38,7 +38,7 @@ class Store:
     """A sink with a way to rebuild it, and what a reader of the camera table sees."""
 
     sink: Sink
-    server: Server | None = None
+    server: ClickHouseAccess | None = None
 
     def shadow(self, span: Span = HOUR, spec: StreamSpec = CAMERA) -> Shadow:
         if self.server:

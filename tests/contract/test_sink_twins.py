@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.memory import MemorySink
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
@@ -20,7 +20,7 @@ PARTITIONS, PANES = range(3), range(2)
 
 
 @pytest.fixture(scope="module")
-def sink(stack: HasClickHouse) -> Iterator[tuple[Server, ClickHouseSink]]:
+def sink(stack: HasClickHouse) -> Iterator[tuple[ClickHouseAccess, ClickHouseSink]]:
     """One database for all examples: each has a topic and a camera of its own."""
     server = new_database(stack)
     sink = ClickHouseSink(server)
@@ -62,7 +62,9 @@ def flushes(draw: st.DrawFn) -> Changes:
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(flushes(), min_size=1, max_size=6))
-def test_both_sinks_tell_the_same(sink: tuple[Server, ClickHouseSink], written: list[Changes]) -> None:
+def test_both_sinks_tell_the_same(
+    sink: tuple[ClickHouseAccess, ClickHouseSink], written: list[Changes]
+) -> None:
     """Progress, ids, late positions and totals of windows."""
     server, engine = sink
     memory, name = MemorySink(), uuid4().hex

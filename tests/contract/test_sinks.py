@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.memory import MemorySink
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
@@ -28,7 +28,7 @@ class Store:
     """A sink, and what a reader of its tables sees."""
 
     sink: Sink
-    server: Server | None = None
+    server: ClickHouseAccess | None = None
 
     def rows(self, spec: StreamSpec = CAMERA) -> list[tuple[int, Row]]:
         """Every row of the stream's table with its partition, newest versions only, in order."""

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from sinks.clickhouse import CONNECT_S, PING_S, RECEIVE_S, MissingSchema, Server, Session
+from sinks.clickhouse import CONNECT_S, PING_S, RECEIVE_S, ClickHouseAccess, MissingSchema, Session
 from sinks.codes import PASSING
 from sinks.query import stream_query
 from sinks.store import ClickHouseSink
@@ -27,22 +27,22 @@ class HasHttp(HasClickHouse):
 
 
 @pytest.fixture(scope="module")
-def server(stack: HasClickHouse) -> Server:
+def server(stack: HasClickHouse) -> ClickHouseAccess:
     """A migrated database."""
     return new_database(stack)
 
 
 @pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
+def proxy(server: ClickHouseAccess) -> Iterator[Proxy]:
     """A way to the engine that can be disturbed."""
     with Proxy(f"{server.host}:{server.port}") as proxy:
         yield proxy
 
 
 @pytest.fixture
-def session(server: Server, proxy: Proxy) -> Iterator[Session]:
+def session(server: ClickHouseAccess, proxy: Proxy) -> Iterator[Session]:
     """A session through it, that waits a second for an answer."""
-    session = Session(Server.at(proxy.address, database=server.database), receive_s=1)
+    session = Session(ClickHouseAccess.at(proxy.address, database=server.database, receive_s=1))
     yield session
     session.close()
 
@@ -68,7 +68,7 @@ def test_lost_answers_are_unavailable_and_the_next_call_starts_afresh(
 
 @pytest.mark.parametrize("mode", ["swallow", "cut"])
 def test_an_insert_whose_answer_is_lost_may_be_made_again(
-    session: Session, server: Server, proxy: Proxy, mode: Mode
+    session: Session, server: ClickHouseAccess, proxy: Proxy, mode: Mode
 ) -> None:
     """The rows may be there or not; after the same call again they are there once."""
     columns = [["camera"], [f"topic-{mode}"], [1], [7]]
@@ -83,9 +83,9 @@ def test_an_insert_whose_answer_is_lost_may_be_made_again(
     assert ask(server, found) == [(1, 7)]
 
 
-def test_a_lookup_that_breaks_off_leaves_nothing_behind(server: Server, proxy: Proxy) -> None:
+def test_a_lookup_that_breaks_off_leaves_nothing_behind(server: ClickHouseAccess, proxy: Proxy) -> None:
     """Half of the ids of a pane are no ids: the lookup fails, and answers in full the next time."""
-    sink = ClickHouseSink(Server.at(proxy.address, database=server.database))
+    sink = ClickHouseSink(ClickHouseAccess.at(proxy.address, database=server.database))
     pane = ClosedPane(60_000, array("Q", range(200_000)))
     sink.put_ids(CAMERA, [changes(CAMERA, closed=[pane])])
     proxy.mode = "half"
@@ -102,13 +102,13 @@ def test_a_server_that_is_away_is_unavailable_at_once() -> None:
         port = closed.getsockname()[1]
     started = time.monotonic()
     with pytest.raises(SinkUnavailable, match=f"ClickHouse at 127.0.0.1:{port}"):
-        Session(Server("127.0.0.1", port)).query("progress", "SELECT 1")
+        Session(ClickHouseAccess("127.0.0.1", port)).query("progress", "SELECT 1")
     assert time.monotonic() - started < CONNECT_S
 
 
 def test_what_speaks_another_protocol_is_unavailable(stack: HasHttp) -> None:
     """The HTTP port in place of the native one: an error, not a hang."""
-    session = Session(Server.at(stack.clickhouse_http, database="default"), receive_s=1)
+    session = Session(ClickHouseAccess.at(stack.clickhouse_http, database="default", receive_s=1))
     with pytest.raises(SinkUnavailable):
         session.query("progress", "SELECT 1")
 
@@ -120,7 +120,7 @@ def test_an_idle_connection_that_was_closed_is_replaced(session: Session, proxy:
     assert session.query("-", "SELECT currentDatabase()") == [(session.server.database,)]
 
 
-def test_a_refusal_carries_the_table_and_the_servers_message(server: Server) -> None:
+def test_a_refusal_carries_the_table_and_the_servers_message(server: ClickHouseAccess) -> None:
     """An operator reads what to do from the message alone, without the server's stack."""
     session = Session(server)
     with pytest.raises(SinkRejected, match=r"camera_windows: .*NO_SUCH|camera_windows: .*nope") as caught:
@@ -134,13 +134,13 @@ def test_a_refusal_carries_the_table_and_the_servers_message(server: Server) -> 
 
 def test_a_database_that_is_not_there_is_named(stack: HasClickHouse) -> None:
     """A worker that starts before the first migration says what to run."""
-    session = Session(Server.at(stack.clickhouse, database="nowhere"))
+    session = Session(ClickHouseAccess.at(stack.clickhouse, database="nowhere"))
     with closing(session), pytest.raises(MissingSchema, match=r"no database nowhere; run `songlo migrate`"):
         session.query("progress", "SELECT 1")
 
 
 @pytest.mark.parametrize("value", [-1, 2**64, "7", None, 1.5])
-def test_a_value_that_no_column_takes_is_rejected(server: Server, value: object) -> None:
+def test_a_value_that_no_column_takes_is_rejected(server: ClickHouseAccess, value: object) -> None:
     """Never wrapped, never retried for ever; the session goes on."""
     session = Session(server)
     with pytest.raises(SinkRejected, match="progress"):
@@ -149,7 +149,7 @@ def test_a_value_that_no_column_takes_is_rejected(server: Server, value: object)
     session.close()
 
 
-def test_rows_are_written_in_one_thread_of_many_inserts(server: Server) -> None:
+def test_rows_are_written_in_one_thread_of_many_inserts(server: ClickHouseAccess) -> None:
     """Inserts wait until they are stored: what was put is read at once (async_insert is off)."""
     sink = ClickHouseSink(server)
     for offset in range(1, 30):
@@ -158,43 +158,43 @@ def test_rows_are_written_in_one_thread_of_many_inserts(server: Server) -> None:
     sink.close()
 
 
-def test_error_codes_have_the_names_that_the_server_gives_them(server: Server) -> None:
+def test_error_codes_have_the_names_that_the_server_gives_them(server: ClickHouseAccess) -> None:
     """A code of the list that meant something else would be retried for ever."""
     for code, name in PASSING.items():
         assert ask(server, f"SELECT errorCodeToName({code})") == [(name,)]
 
 
 @pytest.fixture
-def http(stack: HasHttp, server: Server) -> Server:
+def http(stack: HasHttp, server: ClickHouseAccess) -> ClickHouseAccess:
     """The same database by HTTP."""
-    return Server.at(stack.clickhouse_http, database=server.database)
+    return ClickHouseAccess.at(stack.clickhouse_http, database=server.database)
 
 
 @pytest.mark.parametrize(
     ("output_format", "expected"),
     [("TSV", b"1\tTuy\xc3\xaan Quang\n"), ("JSONEachRow", b'{"n":1,"city":"Tuy\xc3\xaan Quang"}\n')],
 )
-def test_queries_answer_in_any_format(http: Server, output_format: str, expected: bytes) -> None:
+def test_queries_answer_in_any_format(http: ClickHouseAccess, output_format: str, expected: bytes) -> None:
     """By ClickHouse's own names; a FORMAT in the query wins."""
     sql = "SELECT 1 AS n, 'Tuyên Quang' AS city"
     assert b"".join(stream_query(http, sql, output_format)) == expected
     assert b"".join(stream_query(http, f"{sql} FORMAT CSV", output_format)) == '1,"Tuyên Quang"\n'.encode()
 
 
-def test_a_large_answer_comes_in_pieces(http: Server) -> None:
+def test_a_large_answer_comes_in_pieces(http: ClickHouseAccess) -> None:
     """Nothing is lost between pieces, and no piece holds the whole."""
     pieces = list(stream_query(http, "SELECT number FROM numbers(500000)", "TSV"))
     assert b"".join(pieces) == b"".join(b"%d\n" % n for n in range(500_000))
     assert max(map(len, pieces)) < 200_000
 
 
-def test_an_answer_of_any_bytes(http: Server) -> None:
+def test_an_answer_of_any_bytes(http: ClickHouseAccess) -> None:
     """RawBLOB of all byte values comes back as it is."""
     sql = "SELECT unhex('" + bytes(range(256)).hex() + "')"
     assert b"".join(stream_query(http, sql, "RawBLOB")) == bytes(range(256))
 
 
-def test_a_query_that_fails_in_the_middle_says_why(http: Server) -> None:
+def test_a_query_that_fails_in_the_middle_says_why(http: ClickHouseAccess) -> None:
     """HTTP has said 200 by then; the reader gets the rows so far, then the error."""
     answer = stream_query(http, "SELECT throwIf(number = 3000000, 'too far') FROM numbers(10000000)", "TSV")
     received: list[bytes] = []
@@ -203,7 +203,7 @@ def test_a_query_that_fails_in_the_middle_says_why(http: Server) -> None:
     assert set(b"".join(received)) == set(b"0\n")
 
 
-def test_a_wrong_query_is_rejected_with_the_servers_message(http: Server) -> None:
+def test_a_wrong_query_is_rejected_with_the_servers_message(http: ClickHouseAccess) -> None:
     """The message of ClickHouse, in one error."""
     with pytest.raises(SinkRejected, match="nope"):
         list(stream_query(http, "SELECT nope", "TSV"))
@@ -212,10 +212,12 @@ def test_a_wrong_query_is_rejected_with_the_servers_message(http: Server) -> Non
 def test_http_that_is_away_is_unavailable() -> None:
     """As by the native protocol."""
     with pytest.raises(SinkUnavailable, match=r"ClickHouse at 127\.0\.0\.1:1"):
-        list(stream_query(Server("127.0.0.1", 1), "SELECT 1", "TSV"))
+        list(stream_query(ClickHouseAccess("127.0.0.1", 1), "SELECT 1", "TSV"))
 
 
-def test_a_query_that_nobody_reads_any_more_is_stopped(http: Server, server: Server) -> None:
+def test_a_query_that_nobody_reads_any_more_is_stopped(
+    http: ClickHouseAccess, server: ClickHouseAccess
+) -> None:
     """Ctrl-C in the middle of a long answer must not leave the server at work for minutes."""
     soon = f"SELECT repeat('x', 200000) AS {server.database}"
     late = "SELECT toString(sum(sleepEachRow(1))) FROM numbers(60)"

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from sinks.clickhouse import Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.migrate import SQL, MigrationError, migrate, read_migrations
 from sinks.schema import TableMismatch, check_schema
 from sinks.store import ClickHouseSink
@@ -24,9 +24,9 @@ FILES = [path.name for path in sorted(SQL.glob("*.sql"))]
 
 
 @pytest.fixture
-def empty(stack: HasClickHouse) -> Server:
+def empty(stack: HasClickHouse) -> ClickHouseAccess:
     """A database that does not exist yet."""
-    return Server.at(stack.clickhouse, database=f"test_{uuid4().hex[:12]}")
+    return ClickHouseAccess.at(stack.clickhouse, database=f"test_{uuid4().hex[:12]}")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def specs() -> list[StreamSpec]:
     return list(load_streams().values())
 
 
-def test_migrations_are_applied_once(empty: Server) -> None:
+def test_migrations_are_applied_once(empty: ClickHouseAccess) -> None:
     """The first run creates the database and applies every file; the second finds nothing to do."""
     assert migrate(empty, specs()) == FILES
     before = ask(empty, "SELECT * FROM schema_migrations ORDER BY number")
@@ -49,7 +49,7 @@ def test_migrations_are_applied_once(empty: Server) -> None:
     assert [row[1] for row in before] == FILES
 
 
-def test_several_programs_migrate_at_once(empty: Server) -> None:
+def test_several_programs_migrate_at_once(empty: ClickHouseAccess) -> None:
     """Four start together on a server without the database: each succeeds, nothing is there twice."""
     barrier, errors = threading.Barrier(4), list[Exception]()
 
@@ -75,7 +75,7 @@ def test_several_programs_migrate_at_once(empty: Server) -> None:
     assert ask(empty, leftovers) == []
 
 
-def test_rows_that_another_program_added_at_the_same_moment_are_replaced(empty: Server) -> None:
+def test_rows_that_another_program_added_at_the_same_moment_are_replaced(empty: ClickHouseAccess) -> None:
     """Both found the table empty; the later one sees the rows of both, and leaves one set of them."""
     migrate(empty, specs())
     ask(empty, "INSERT INTO streams SELECT * FROM streams")
@@ -83,7 +83,7 @@ def test_rows_that_another_program_added_at_the_same_moment_are_replaced(empty: 
     assert ask(empty, "SELECT count(), uniqExact(name) FROM streams") == [(len(specs()), len(specs()))]
 
 
-def test_a_migration_that_was_interrupted_starts_again(empty: Server) -> None:
+def test_a_migration_that_was_interrupted_starts_again(empty: ClickHouseAccess) -> None:
     """A file counts as applied only after its last statement; its first ones can be repeated."""
     migrate(empty, specs())
     with closing(ClickHouseSink(empty)) as sink:
@@ -94,7 +94,7 @@ def test_a_migration_that_was_interrupted_starts_again(empty: Server) -> None:
     assert ask(empty, "SELECT events FROM camera_minute") == [(1,)]
 
 
-def test_rows_from_before_a_column_have_no_value_in_it(empty: Server, directory: Path) -> None:
+def test_rows_from_before_a_column_have_no_value_in_it(empty: ClickHouseAccess, directory: Path) -> None:
     """An extreme that nobody has kept is NULL, whether its row was there or an older worker writes it."""
     newer = {path: path.read_text("utf-8") for path in directory.glob("*.sql") if path.name > "0011"}
     for path in newer:
@@ -111,7 +111,7 @@ def test_rows_from_before_a_column_have_no_value_in_it(empty: Server, directory:
     assert ask(empty, f"SELECT {columns} FROM qr_minute") == [(5, None, None)] * 2
 
 
-def test_a_changed_file_is_refused(empty: Server, directory: Path) -> None:
+def test_a_changed_file_is_refused(empty: ClickHouseAccess, directory: Path) -> None:
     """A database must not depend on which text of a file it met; the error names the file, and what to do."""
     migrate(empty, specs(), directory)
     changed = directory / FILES[-1]
@@ -122,7 +122,7 @@ def test_a_changed_file_is_refused(empty: Server, directory: Path) -> None:
         migrate(empty, specs(), directory)
 
 
-def test_a_renamed_file_is_refused(empty: Server, directory: Path) -> None:
+def test_a_renamed_file_is_refused(empty: ClickHouseAccess, directory: Path) -> None:
     """A number belongs to one file for good."""
     migrate(empty, specs(), directory)
     (directory / FILES[-1]).rename(directory / f"{FILES[-1][:4]}_other.sql")
@@ -130,7 +130,7 @@ def test_a_renamed_file_is_refused(empty: Server, directory: Path) -> None:
         migrate(empty, specs(), directory)
 
 
-def test_a_broken_statement_is_named_and_the_rest_waits(empty: Server, directory: Path) -> None:
+def test_a_broken_statement_is_named_and_the_rest_waits(empty: ClickHouseAccess, directory: Path) -> None:
     """File, number of the statement, and the server's message; after a correction it goes on from there."""
     broken = directory / "0900_broken.sql"
     broken.write_text(
@@ -144,14 +144,14 @@ def test_a_broken_statement_is_named_and_the_rest_waits(empty: Server, directory
     assert migrate(empty, specs(), directory) == ["0900_broken.sql", "0901_after.sql"]
 
 
-def test_a_database_of_a_newer_program_is_left_as_it_is(empty: Server, directory: Path) -> None:
+def test_a_database_of_a_newer_program_is_left_as_it_is(empty: ClickHouseAccess, directory: Path) -> None:
     """During a rolling upgrade an older worker meets migrations that it does not have."""
     (directory / "0900_newer.sql").write_text("SELECT 1;\n", encoding="utf-8")
     migrate(empty, specs(), directory)
     assert migrate(empty, specs()) == []
 
 
-def test_reference_data_follows_the_files(empty: Server) -> None:
+def test_reference_data_follows_the_files(empty: ClickHouseAccess) -> None:
     """Rows that are no longer in the packaged tables go, and those that are come back."""
     migrate(empty, specs())
     ask(empty, "ALTER TABLE wards DELETE WHERE ward_code = '02200' SETTINGS mutations_sync = 1")
@@ -203,7 +203,7 @@ def write_parking(directory: Path) -> None:
     (directory / "0800_parking.sql").write_text(text, encoding="utf-8")
 
 
-def test_a_fourth_stream_costs_one_file_of_sql(empty: Server, directory: Path) -> None:
+def test_a_fourth_stream_costs_one_file_of_sql(empty: ClickHouseAccess, directory: Path) -> None:
     """With it, the stream is written, read, and part of the views over all streams."""
     write_parking(directory)
     migrate(empty, [*specs(), parking()], directory)
@@ -242,7 +242,9 @@ def test_a_fourth_stream_costs_one_file_of_sql(empty: Server, directory: Path) -
         ),
     ],
 )
-def test_a_table_that_does_not_fit_its_stream_is_refused(empty: Server, statement: str, message: str) -> None:
+def test_a_table_that_does_not_fit_its_stream_is_refused(
+    empty: ClickHouseAccess, statement: str, message: str
+) -> None:
     """Missing and mistyped columns, and a view that shows too much or too little."""
     migrate(empty, specs())
     ask(empty, statement)
@@ -259,7 +261,7 @@ def test_a_table_that_does_not_fit_its_stream_is_refused(empty: Server, statemen
     ],
 )
 def test_a_table_that_would_lose_rows_is_refused(
-    empty: Server, directory: Path, wrong: str, right: str, message: str
+    empty: ClickHouseAccess, directory: Path, wrong: str, right: str, message: str
 ) -> None:
     """A dimension missing from the sorting key would make one row of two, without a word."""
     camera = next(directory.glob("*_camera.sql"))

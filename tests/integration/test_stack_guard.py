@@ -10,15 +10,15 @@ from uuid import uuid4
 import pytest
 
 from infra.stack.process.service import ROOT
-from sinks.clickhouse import Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from streams.sink import SinkRejected
 from tests.support.waiting import eventually
 
 KILLS = 4
 SCRIPT = """
 import sys
-from sinks.clickhouse import Server, Session
-session, table = Session(Server.at(sys.argv[1], database="")), sys.argv[2]
+from sinks.clickhouse import ClickHouseAccess, Session
+session, table = Session(ClickHouseAccess.at(sys.argv[1], database="")), sys.argv[2]
 def ask(sql): return session.query("a test", sql)
 def put(n): session.insert(table, ["n"], [list(range(n))])
 print("begin", flush=True)
@@ -40,7 +40,7 @@ class HasEngine(Protocol):
 
 def uptime(stack: HasEngine) -> int:
     """Seconds that the engine has lived, asked through the guard."""
-    session = Session(Server.at(stack.clickhouse, database=""))
+    session = Session(ClickHouseAccess.at(stack.clickhouse, database=""))
     try:
         return int(session.query("a test", "SELECT uptime()")[0][0])
     finally:
@@ -51,7 +51,7 @@ def uptime(stack: HasEngine) -> int:
 def test_clients_killed_in_the_middle_do_no_harm(stack: HasEngine, work: str) -> None:
     """The engine would abort if it saw one vanish."""
     table = f"guarded_{uuid4().hex[:8]}"
-    session = Session(Server.at(stack.clickhouse, database=""))
+    session = Session(ClickHouseAccess.at(stack.clickhouse, database=""))
     session.query(table, f"CREATE TABLE {table} (n UInt64) ENGINE = MergeTree ORDER BY n")
     session.close()
     before, rng = uptime(stack), random.Random(work)
@@ -68,7 +68,7 @@ def test_clients_killed_in_the_middle_do_no_harm(stack: HasEngine, work: str) ->
         client.communicate()
         assert uptime(stack) >= before
     # the guard lets what they asked run to its end, which would slow down every test after this one
-    session = Session(Server.at(stack.clickhouse, database=""))
+    session = Session(ClickHouseAccess.at(stack.clickhouse, database=""))
     session.query("a test", "KILL QUERY WHERE query LIKE 'SELECT sum(sipHash64%' SYNC")
     session.close()
 
@@ -84,7 +84,7 @@ def test_a_stranger_is_refused_as_by_a_server(stack: HasEngine, who: dict[str, s
     """The engine would abort if it had to refuse; the client sees ClickHouse's own error."""
     before = uptime(stack)
     with pytest.raises(SinkRejected, match=why):
-        Session(Server.at(stack.clickhouse, **who)).query("a test", "SELECT 1")
+        Session(ClickHouseAccess.at(stack.clickhouse, **who)).query("a test", "SELECT 1")
     assert uptime(stack) >= before
 
 
@@ -111,7 +111,7 @@ def test_a_client_that_says_nothing_holds_nothing(stack: HasEngine) -> None:
 def test_much_data_passes_unharmed_both_ways(stack: HasEngine) -> None:
     """Larger than every buffer on the way."""
     rows = 1_500_000
-    session = Session(Server.at(stack.clickhouse, database=""))
+    session = Session(ClickHouseAccess.at(stack.clickhouse, database=""))
     table = f"large_{uuid4().hex[:8]}"
     session.query(table, f"CREATE TABLE {table} (n UInt64, s String) ENGINE = MergeTree ORDER BY n")
     texts = [f"{n:032}" for n in range(rows)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
@@ -41,19 +41,19 @@ PROGRESS = (
 
 
 @pytest.fixture(scope="module")
-def shared(stack: HasClickHouse) -> Server:
+def shared(stack: HasClickHouse) -> ClickHouseAccess:
     """A database for tests that write nothing."""
     return new_database(stack)
 
 
 @pytest.fixture
-def server(stack: HasClickHouse) -> Server:
+def server(stack: HasClickHouse) -> ClickHouseAccess:
     """A database of the test's own."""
     return new_database(stack)
 
 
 @pytest.fixture
-def sink(server: Server) -> Iterator[ClickHouseSink]:
+def sink(server: ClickHouseAccess) -> Iterator[ClickHouseSink]:
     """A sink into it."""
     sink = ClickHouseSink(server)
     yield sink
@@ -84,7 +84,7 @@ def service_row(
 
 
 @pytest.mark.parametrize("view", COLUMNS)
-def test_columns_are_the_contract(shared: Server, view: str) -> None:
+def test_columns_are_the_contract(shared: ClickHouseAccess, view: str) -> None:
     """Names and order; window_start is local time, and no internal column shows."""
     found = ask(shared, f"DESCRIBE {view}")
     names = ["window_start", "window_seconds", *COLUMNS[view].split(", ")]
@@ -92,7 +92,7 @@ def test_columns_are_the_contract(shared: Server, view: str) -> None:
     assert found[0][1] == "DateTime('Asia/Ho_Chi_Minh')"
 
 
-def test_columns_of_progress_are_the_contract(shared: Server) -> None:
+def test_columns_of_progress_are_the_contract(shared: ClickHouseAccess) -> None:
     """The view that operators and `songlo lag` read."""
     found = {row[0]: row[1] for row in ask(shared, "DESCRIBE stream_progress")}
     assert list(found) == PROGRESS.split(", ")
@@ -100,13 +100,15 @@ def test_columns_of_progress_are_the_contract(shared: Server) -> None:
 
 
 @pytest.mark.parametrize("view", [*COLUMNS, "stream_progress", "conservation", "unknown_wards"])
-def test_a_new_database_answers_with_nothing(shared: Server, view: str) -> None:
+def test_a_new_database_answers_with_nothing(shared: ClickHouseAccess, view: str) -> None:
     """Every view can be read before the first event, from any database."""
-    elsewhere = Server(shared.host, shared.port, "default")
+    elsewhere = ClickHouseAccess(shared.host, shared.port, "default")
     assert ask(elsewhere, f"SELECT * FROM {shared.database}.{view}") == []
 
 
-def test_a_window_is_one_row_over_partitions_and_late_events(server: Server, sink: ClickHouseSink) -> None:
+def test_a_window_is_one_row_over_partitions_and_late_events(
+    server: ClickHouseAccess, sink: ClickHouseSink
+) -> None:
     """What several partitions and late rows hold of a window is added up.
 
     partition 0   [3 events]  [late: 1]  [late: 1]
@@ -120,7 +122,7 @@ def test_a_window_is_one_row_over_partitions_and_late_events(server: Server, sin
     assert ask(server, f"SELECT {columns} FROM camera_minute") == [(T0_S, 60, "cam-1", 9, 18, 2)]
 
 
-def test_views_are_exact_over_unmerged_parts(server: Server, sink: ClickHouseSink) -> None:
+def test_views_are_exact_over_unmerged_parts(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Each flush is a part; versions in any order, a zombie's old rows after newer ones, replays.
 
     Merges are stopped, so the view alone must tell the newest version of each row.
@@ -144,7 +146,9 @@ def test_views_are_exact_over_unmerged_parts(server: Server, sink: ClickHouseSin
     }
 
 
-def test_a_zombies_lower_version_loses_in_every_measure(server: Server, sink: ClickHouseSink) -> None:
+def test_a_zombies_lower_version_loses_in_every_measure(
+    server: ClickHouseAccess, sink: ClickHouseSink
+) -> None:
     """A row counts whole or not at all: no measure of a lower version leaks into the view."""
     put(sink, camera_row(offset=20, events=2, speeds={30_000: 2}))
     put(sink, camera_row(offset=10, events=1, speeds={90_000: 1}))
@@ -152,7 +156,7 @@ def test_a_zombies_lower_version_loses_in_every_measure(server: Server, sink: Cl
     assert ask(server, f"SELECT {columns} FROM camera_minute") == [(2, 4, 30.0, 30.0, 30.0, 30.0)]
 
 
-def test_windows_on_both_sides_of_a_month_boundary(server: Server, sink: ClickHouseSink) -> None:
+def test_windows_on_both_sides_of_a_month_boundary(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Partitions are local months; a flush across the boundary is exact on both sides.
 
     31 May 23:59 +07 | 1 June 00:00 +07
@@ -172,7 +176,9 @@ def nearest_rank(values: list[int], percent: int) -> int:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_percentiles_are_within_one_percent(server: Server, sink: ClickHouseSink, seed: int) -> None:
+def test_percentiles_are_within_one_percent(
+    server: ClickHouseAccess, sink: ClickHouseSink, seed: int
+) -> None:
     """Speeds spread over six partitions: p50 and p85 of the merged histograms against the truth."""
     rng = random.Random(seed)
     count = rng.choice([1, 2, 3, 20, 100, 1000])
@@ -207,7 +213,7 @@ def histogram(values: list[int]) -> dict[int, int]:
     return found
 
 
-def test_nothing_measured_is_null(server: Server, sink: ClickHouseSink) -> None:
+def test_nothing_measured_is_null(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Events without a speed have none: not zero, not NaN. A speed of zero is a speed."""
     put(sink, camera_row(0, events=5), camera_row(60, events=1, speeds={0: 1}))
     row = service_row(0, {})
@@ -221,7 +227,7 @@ def test_nothing_measured_is_null(server: Server, sink: ClickHouseSink) -> None:
     assert ask(server, f"SELECT {durations} FROM service_minute") == [(None, None, None)]
 
 
-def test_the_rank_of_a_percentile_is_exact(server: Server, sink: ClickHouseSink) -> None:
+def test_the_rank_of_a_percentile_is_exact(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Nearest rank, in integers: of 1 s to 100 s the 95th is 95 s, the 50th is 50 s; of 20, 19 and 10."""
     for minute, count in enumerate((100, 20, 1)):
         row = service_row(minute * 60, {1000 * n: 1 for n in range(1, count + 1)})
@@ -234,13 +240,13 @@ def test_the_rank_of_a_percentile_is_exact(server: Server, sink: ClickHouseSink)
     ]
 
 
-def test_a_percentile_is_never_above_the_maximum(server: Server, sink: ClickHouseSink) -> None:
+def test_a_percentile_is_never_above_the_maximum(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """A bucket's representative may lie above the largest value in it; then that value is nearer."""
     sink.put_rows(SERVICE, [changes(SERVICE, rows=[service_row(0, {1010: 1}, largest=1000)])])
     assert ask(server, "SELECT duration_p95_s FROM service_minute") == [(1.0,)]
 
 
-def test_durations_of_a_century_add_up(server: Server, sink: ClickHouseSink) -> None:
+def test_durations_of_a_century_add_up(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Sums of durations do not wrap where a column of 64 bits still holds each."""
     century_ms = 100 * 365 * 86_400_000
     rows = [service_row(0, {century_ms: 5_000_000}, offset=p) for p in range(2)]
@@ -249,7 +255,7 @@ def test_durations_of_a_century_add_up(server: Server, sink: ClickHouseSink) -> 
     assert ask(server, "SELECT duration_avg_s FROM service_minute") == [(century_ms / 1000,)]
 
 
-def test_amounts_do_not_wrap(server: Server, sink: ClickHouseSink) -> None:
+def test_amounts_do_not_wrap(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Rows near the end of 64 bits add up beyond it."""
     for partition in range(3):
         row = qr_row(0, offset=1, amount_vnd=2**63, succeeded=2)
@@ -258,7 +264,7 @@ def test_amounts_do_not_wrap(server: Server, sink: ClickHouseSink) -> None:
     assert ask(server, f"SELECT {columns} FROM qr_minute") == [(3, 6, 0, 3 * 2**63, 0)]
 
 
-def test_extremes_are_those_of_all_rows(server: Server, sink: ClickHouseSink) -> None:
+def test_extremes_are_those_of_all_rows(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Over partitions and late rows, whichever of them have a value; of no value NULL, while 0 is a value."""
     fees = [(0, 0, LEAST), (0, 1, 700), (0, 2, 30), (60, 0, 0), (60, 1, LEAST), (120, 0, LEAST)]
     for at_s, partition, fee in fees:
@@ -277,7 +283,7 @@ def test_extremes_are_those_of_all_rows(server: Server, sink: ClickHouseSink) ->
     ]  # fmt: skip
 
 
-def explain(server: Server, where: str) -> dict[str, dict[str, Any]]:
+def explain(server: ClickHouseAccess, where: str) -> dict[str, dict[str, Any]]:
     """The indexes that a read of camera_minute uses, by kind: condition, and granules selected of all."""
     text = [line for (line,) in ask(server, f"EXPLAIN indexes = 1 SELECT * FROM camera_minute WHERE {where}")]
     found: dict[str, dict[str, Any]] = {}
@@ -293,7 +299,9 @@ def explain(server: Server, where: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_a_window_filter_reaches_the_index_below_final(server: Server, sink: ClickHouseSink) -> None:
+def test_a_window_filter_reaches_the_index_below_final(
+    server: ClickHouseAccess, sink: ClickHouseSink
+) -> None:
     """A dashboard's last hour reads granules of that hour only: the filter passes GROUP BY and FINAL."""
     rows = [camera_row(60 * n, offset=n, camera_id=f"cam-{n % 7}") for n in range(100_000)]
     put(sink, *rows)
@@ -308,7 +316,7 @@ def test_a_window_filter_reaches_the_index_below_final(server: Server, sink: Cli
     assert total <= 6, "other months were not left out"
 
 
-def test_a_filter_by_camera_reaches_the_index(server: Server, sink: ClickHouseSink) -> None:
+def test_a_filter_by_camera_reaches_the_index(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """One camera's history uses the key as well."""
     put(sink, *(camera_row(0, offset=n, camera_id=f"cam-{n:05}") for n in range(50_000)))
     used = explain(server, "camera_id = 'cam-00007'")
@@ -317,7 +325,9 @@ def test_a_filter_by_camera_reaches_the_index(server: Server, sink: ClickHouseSi
     assert selected < total
 
 
-def test_a_filter_on_a_measure_is_not_applied_to_old_versions(server: Server, sink: ClickHouseSink) -> None:
+def test_a_filter_on_a_measure_is_not_applied_to_old_versions(
+    server: ClickHouseAccess, sink: ClickHouseSink
+) -> None:
     """A condition on totals sees the newest row, or none: a superseded row never comes back through it."""
     put(sink, camera_row(offset=1, events=5))
     put(sink, camera_row(offset=2, events=9))
@@ -325,7 +335,7 @@ def test_a_filter_on_a_measure_is_not_applied_to_old_versions(server: Server, si
     assert ask(server, "SELECT events FROM camera_minute WHERE events = 9") == [(9,)]
 
 
-def test_stream_progress_shows_the_newest_position(server: Server, sink: ClickHouseSink) -> None:
+def test_stream_progress_shows_the_newest_position(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """One row per partition, the watermark in local time."""
     for offset in (5, 9, 7):
         at = {"next_offset": offset, "watermark_ms": T0_S * 1000 + 250, "folded": offset}
@@ -336,7 +346,7 @@ def test_stream_progress_shows_the_newest_position(server: Server, sink: ClickHo
     ]
 
 
-def test_conservation_gives_its_verdict(server: Server, sink: ClickHouseSink) -> None:
+def test_conservation_gives_its_verdict(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Exact when tables hold what progress accounts for, ahead during a flush, missing never; by partition.
 
     flush   rows  late  dead  | progress
@@ -357,7 +367,9 @@ def test_conservation_gives_its_verdict(server: Server, sink: ClickHouseSink) ->
     assert ask(server, verdicts) == [(0, 8, "exact"), (1, 5, "exact")]
 
 
-def test_conservation_says_where_repeats_may_have_counted(server: Server, sink: ClickHouseSink) -> None:
+def test_conservation_says_where_repeats_may_have_counted(
+    server: ClickHouseAccess, sink: ClickHouseSink
+) -> None:
     """Strays are in the balance; away from home, and where no homes are known, no more than this can be said.
 
     partition   0          1            2          3            4              5
@@ -386,7 +398,7 @@ def test_conservation_says_where_repeats_may_have_counted(server: Server, sink: 
     ]
 
 
-def test_conservation_counts_each_refused_event_once(server: Server, sink: ClickHouseSink) -> None:
+def test_conservation_counts_each_refused_event_once(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """As a letter, noted, or both; a place of another epoch is another event.
 
     offset    1 (noted)   3 (bundle: letters 0 and 1, noted 1, 2 and 3)   5 (letter)   3 in epoch 1 (noted)
@@ -417,7 +429,7 @@ def test_conservation_counts_each_refused_event_once(server: Server, sink: Click
     ]
 
 
-def test_unknown_wards_are_counted(server: Server, sink: ClickHouseSink) -> None:
+def test_unknown_wards_are_counted(server: ClickHouseAccess, sink: ClickHouseSink) -> None:
     """Codes that the reference table does not know, over all streams; known ones stay out."""
     strange = list(camera_row(events=3))
     strange[2] = "99999"
@@ -429,7 +441,7 @@ def test_unknown_wards_are_counted(server: Server, sink: ClickHouseSink) -> None
     assert found == [("camera", "99999", 3), ("qr", "", 1)]
 
 
-def test_reference_tables_are_there(shared: Server) -> None:
+def test_reference_tables_are_there(shared: ClickHouseAccess) -> None:
     """15 wards with diacritics, 436 cameras in 12 of them, offices, procedures, merchants."""
     assert ask(shared, "SELECT count(), countIf(name = 'Phan Thiết') FROM wards") == [(15, 1)]
     assert ask(shared, "SELECT count(), uniqExact(ward_code) FROM cameras") == [(436, 12)]

@@ -4,7 +4,7 @@ from contextlib import closing
 from typing import Any, Protocol
 from uuid import uuid4
 
-from sinks.clickhouse import Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.migrate import migrate
 from streams.core.values import (
     Changes,
@@ -31,14 +31,14 @@ class HasClickHouse(Protocol):
     def clickhouse(self) -> str: ...
 
 
-def new_database(stack: HasClickHouse) -> Server:
+def new_database(stack: HasClickHouse) -> ClickHouseAccess:
     """A migrated database that no other test uses."""
-    server = Server.at(stack.clickhouse, database=f"test_{uuid4().hex[:12]}")
+    server = ClickHouseAccess.at(stack.clickhouse, database=f"test_{uuid4().hex[:12]}")
     migrate(server, load_streams().values())
     return server
 
 
-def ask(server: Server, sql: str) -> list[tuple[Any, ...]]:
+def ask(server: ClickHouseAccess, sql: str) -> list[tuple[Any, ...]]:
     """The rows of one query, on a connection of its own."""
     with closing(Session(server)) as session:
         return session.query("a test", sql)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from infra.settings.environment import load_settings
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from sinks.store import ClickHouseSink
 from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
@@ -23,7 +23,7 @@ def main(told: dict[str, object]) -> int:
     """Run until told to stop; the exit code of the worker."""
     topics: Any = {"camera": told.pop("topic"), **cast(dict[str, str], told.pop("topics", {}))}
     specs = [replace(load_streams()[name], topic=topic) for name, topic in topics.items()]
-    server = Server.at(str(told.pop("clickhouse")), database=str(told.pop("database")))
+    server = ClickHouseAccess.at(str(told.pop("clickhouse")), database=str(told.pop("database")))
     kafka = KafkaAccess.at(str(told.pop("brokers")))
     status = Path(str(told.pop("status")))
     # that of the tests themselves is no setting

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from infra.kafka.admin import Admin
 from infra.kafka.producer import Producer
-from sinks.clickhouse import Server
+from sinks.clickhouse import ClickHouseAccess
 from streams.kafka_access import KafkaAccess
 from tests.support.clickhouse import ask, new_database
 from tests.support.oracle import Totals
@@ -69,7 +69,7 @@ class River:
     """A topic, a database and the workers between them."""
 
     stack: Stack
-    server: Server
+    server: ClickHouseAccess
     folder: Path
     name: str = field(default_factory=lambda: f"camera-{uuid4().hex[:8]}")
     workers: list[Worker] = field(default_factory=list)

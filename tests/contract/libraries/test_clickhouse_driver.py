@@ -11,7 +11,7 @@ from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
 from clickhouse_driver.connection import Connection
 from clickhouse_driver.streams.native import BlockOutputStream
 
-from sinks.clickhouse import Server, Session
+from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.native_block import REVISION
 
 
@@ -48,5 +48,5 @@ def test_the_protocol_is_one_without_reports_and_kinds() -> None:
     assert defines.DBMS_MIN_PROTOCOL_VERSION_WITH_INITIAL_QUERY_START_TIME <= REVISION
     assert REVISION < defines.DBMS_MIN_PROTOCOL_VERSION_WITH_INCREMENTAL_PROFILE_EVENTS
     assert REVISION < defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION
-    connection = Session(Server("nowhere", 9))._client.connection
+    connection = Session(ClickHouseAccess("nowhere", 9))._client.connection
     assert connection.client_revision == REVISION

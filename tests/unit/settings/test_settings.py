@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.operate.reads import native_server
 from infra.settings.addresses import http_address, kafka_access, native_address
 from infra.settings.environment import load_settings
 from infra.settings.values import InvalidSettingError, NoStackError, Settings, UnknownSettingError, variable
+from sinks.clickhouse import ClickHouseAccess
 
 
 def test_defaults_need_no_environment() -> None:
@@ -96,6 +98,20 @@ def test_addresses_come_from_the_running_stack(tmp_path: Path) -> None:
 def test_http_is_looked_for_beside_a_given_clickhouse(tmp_path: Path) -> None:
     """With another ClickHouse, the local one's HTTP would be the wrong server."""
     assert http_address(Settings(home=tmp_path, clickhouse="ch.example:9440")) == "ch.example:8123"
+
+
+def test_clickhouse_is_reached_as_it_is_set() -> None:
+    """User, password, database and patience, whoever connects."""
+    settings = load_settings(
+        {
+            "SONGLO_CLICKHOUSE": "ch:9000",
+            "SONGLO_CLICKHOUSE_USER": "u",
+            "SONGLO_CLICKHOUSE_PASSWORD": "p",
+            "SONGLO_CLICKHOUSE_DATABASE": "d",
+            "SONGLO_CLICKHOUSE_SECONDS": "7",
+        }
+    )
+    assert native_server(settings) == ClickHouseAccess("ch", 9000, "d", "u", "p", receive_s=7)
 
 
 def test_without_a_stack_the_error_says_what_to_do(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from sinks.clickhouse import PATIENT, Server, Session
+from sinks.clickhouse import PATIENT, ClickHouseAccess, Session
 from streams.sink import SinkUnavailable
 
 RECEIVE_S = 0.05
@@ -30,13 +30,13 @@ def asked(session: Session) -> float:
 
 def test_each_time_out_doubles_the_next_up_to_a_bound(mute: socket.socket) -> None:
     """An insert that takes longer than the time would be made again and again."""
-    session = Session(Server("127.0.0.1", mute.getsockname()[1]), RECEIVE_S)
+    session = Session(ClickHouseAccess("127.0.0.1", mute.getsockname()[1], receive_s=RECEIVE_S))
     assert [asked(session) for _ in range(4)] == [2, PATIENT, PATIENT, PATIENT]
 
 
 def test_what_is_lost_otherwise_begins_anew(mute: socket.socket) -> None:
     """A server that went away is no slow one."""
-    session = Session(Server("127.0.0.1", mute.getsockname()[1]), RECEIVE_S)
+    session = Session(ClickHouseAccess("127.0.0.1", mute.getsockname()[1], receive_s=RECEIVE_S))
     assert asked(session) == 2
 
     def hang_up() -> None:
