@@ -16,8 +16,9 @@ from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.core.rebuild import Span
+from streams.core.rehoming import LAST_EPOCH, CannotRehome, Edge
 from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, Progress, Rows, StrayMessage
-from streams.rehome import LAST_EPOCH, CannotRehome, Edge, Fence
+from streams.rehome import Fence
 from streams.sink import Sink, SinkFenced
 from streams.spec import StreamSpec
 from tests.support.clickhouse import T0_S, HasClickHouse, ask, camera_row, changes, late, new_database, qr_row
