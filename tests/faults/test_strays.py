@@ -15,6 +15,7 @@ from random import Random
 import pytest
 
 from infra.stack.stack import Stack
+from streams.worker.errors import EXIT_OK
 from streams.worker.failpoints import ALL_FAILPOINTS
 from tests.support.events import camera_event, message
 from tests.support.oracle import totals
@@ -34,7 +35,7 @@ def stream(stack: Stack, tmp_path: Path) -> Iterator[River]:
 
 
 class Feed:
-    """Sends new events and old ones from another thread, in turns by whatever client and in whatever bundles."""
+    """Sends new events and old ones from another thread, by whatever client and in whatever bundles."""
 
     def __init__(self, to: River, seed: int) -> None:
         self._to, self._rng = to, Random(seed)
@@ -154,7 +155,7 @@ def test_a_stop_does_not_wait_for_a_kafka_that_hangs(stream: River, stack: Stack
             eventually(lambda: "Kafka has not taken the strays" in worker.log(), 30)
             began = time.monotonic()
             worker.signal(signal.SIGTERM)
-            worker.wait_exit(30)
+            assert worker.wait_exit(30) == EXIT_OK
             assert time.monotonic() - began < 20
         finally:
             os.kill(pid, signal.SIGCONT)
