@@ -76,6 +76,6 @@ def _partition_note(topic: Topic, wanted: int) -> str:
     if topic.partitions == wanted:
         return ""
     return (
-        f"has {topic.partitions} partitions, SONGLO_PARTITIONS is {wanted}: left as it is, since an event "
-        "sent again would go to another partition, where it can't be seen to be a duplicate"
+        f"has {topic.partitions} partitions, SONGLO_PARTITIONS is {wanted}: left as it is, since events "
+        "would keep the homes that they have, and what comes to new partitions would be sent on"
     )
