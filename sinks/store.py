@@ -24,6 +24,7 @@ _LATE = (
 )  # fmt: skip
 _BREAKER = ("stream", "changes", "at", "reason", "past")
 _HOMES = tuple(f.name for f in fields(Homes))
+_SENDING = ("topic", "partition", "epoch", "next_offset", "version")
 _NOTED = ("stream", "topic", "partition", "epoch", "offset", "append_time", "source", "indexes")
 _DEAD = (
     "stream", "topic", "partition", "epoch", "offset", "index", "append_time", "field", "reason", "raw",
@@ -163,6 +164,13 @@ class ClickHouseSink:
         ]
         for batch in batches([row[5] // 1000 for row in rows], [4 * len(row[-1]) for row in rows]):
             self._session.insert("noted", _NOTED, _pick(_transposed(rows), batch))
+
+    def put_sending(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write that the strays of these changes are about to be sent home."""
+        at = [c.progress for c in changes]
+        rows = [(spec.topic, p.partition, p.epoch, p.next_offset, p.version) for p in at]
+        if rows:
+            self._session.insert("sendings", _SENDING, _transposed(rows))
 
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:  # noqa: ARG002 the seam's
         """Write how far each partition has come; after this the changes count as flushed."""

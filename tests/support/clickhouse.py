@@ -15,6 +15,7 @@ from streams.core.values import (
     Progress,
     Row,
     Rows,
+    StrayMessage,
     version_of,
 )
 from streams.registry import load_streams
@@ -94,9 +95,10 @@ def changes(
     late: list[LateEvent] | None = None,
     dead: list[DeadLetter] | None = None,
     noted: list[Noted] | None = None,
+    strays: list[StrayMessage] | None = None,
     **progress: int,
 ) -> Changes:
     """What one partition has to flush; its progress counts the late events and dead letters given."""
     counted = {"late": len(late or []), "dead": len(dead or []), **progress}
     at = Progress(spec.name, spec.topic, partition, **counted)
-    return Changes(at, Rows.of(rows or []), closed or [], late or [], dead or [], noted or [])
+    return Changes(at, Rows.of(rows or []), closed or [], late or [], dead or [], noted or [], strays or [])

@@ -23,7 +23,7 @@ VENDORS = {
 ORDER = {
     "streams": (
         ("spec", "measures", "core"),
-        ("sink", "shadow", "catalog"),
+        ("sink", "shadow", "rehome", "catalog"),
         ("native",),
         ("engine", "registry", "kafka_access"),
         ("worker",),
