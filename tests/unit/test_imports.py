@@ -14,7 +14,7 @@ VENDORS = {
     "mode": (),
     "aiokafka": ("streams/worker/client/",),
     "clickhouse_driver": ("sinks/clickhouse.py", "sinks/native_block.py"),
-    # of workers one module, for the ids of topics, which aiokafka does not tell; of the oracle, for its murmur2
+    # of workers one module, for the ids of topics, which aiokafka does not tell; the oracle for its murmur2
     "kafka": (
         "infra/kafka/",
         "streams/worker/client/identity.py",
