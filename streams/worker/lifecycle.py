@@ -32,8 +32,7 @@ async def live(runtime: Runtime, build: Callable[[], Any], deadline: Deadline) -
         runtime.fail(error)
     deadline.start(runtime.ending.exit_code)
     runtime.write_status("stopping")
-    await runtime.strays.close()
-    await runtime.identities.close()
+    await asyncio.gather(runtime.strays.close(), runtime.identities.close())
     with suppress(TimeoutError):
         await asyncio.wait_for(runtime.sink_thread.call(runtime.sink.close), CLOSE_S)
     log.info("stopped, exit code %d", runtime.ending.exit_code)

@@ -41,7 +41,7 @@ def test_killed_at_each_failpoint(rig: Rig, flood: Flood, seed: int) -> None:
         worker.start(failpoints=f"{running[worker]}@{count}=kill")
         return False
 
-    eventually(lambda: sum(map(tend, workers)) == len(workers), timeout_s=120)
+    eventually(lambda: sum(map(tend, workers)) == len(workers), timeout_s=150)
     assert sorted([*died, AT_STOP]) == sorted(ALL_FAILPOINTS)
     workers[0].start(failpoints=f"{AT_STOP}=kill")
     workers[0].wait_ready()

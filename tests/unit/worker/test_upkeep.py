@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
+
+import pytest
 
 from sinks.memory import MemorySink
 from streams.core.breaker import Breaker
@@ -15,6 +17,7 @@ from streams.worker.client.consumer import Consumer
 from streams.worker.config import WorkerConfig
 from streams.worker.failpoints import pass_by
 from streams.worker.runtime import Runtime
+from streams.worker.stray_shares import RECENT
 from streams.worker.upkeep import Upkeep
 from streams.worker.values import LogBounds, Partition
 
@@ -73,6 +76,19 @@ async def until(holds: Callable[[], object]) -> None:
     """Wait for what another task does."""
     while not holds():
         await asyncio.sleep(0.01)
+
+
+def test_many_strays_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """By what the flushes have said of their progress."""
+
+    async def body(runtime: Runtime, _upkeep: Upkeep, _log: Log) -> None:
+        held = runtime.partitions.empty(P0)
+        runtime.stray_shares.resumed(held)
+        runtime.stray_shares.flushed(replace(held, strays=RECENT), 0.0)
+        runtime.attention.set()
+        await until(lambda: "stream camera: 100 %" in caplog.text)
+
+    with_upkeep(body)
 
 
 def test_what_has_lost_its_place_is_sought_at_once() -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from sinks.memory import MemorySink
-from streams.core.values import Changes
+from streams.core.home import partition_of
+from streams.core.values import Changes, Progress, StrayMessage
 from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.sink import SinkRejected, SinkUnavailable
@@ -52,6 +54,58 @@ def stopped_amid_a_flush(error: Exception) -> tuple[bool, int]:
         return flushed, runtime.ending.exit_code
 
     return asyncio.run(run())
+
+
+class Told(MemorySink):
+    """Notes what is written; the first progress fails as if the server had gone."""
+
+    def __init__(self, notes: list[str]) -> None:
+        super().__init__()
+        self.notes = notes
+
+    def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        self.notes.append("rows")
+
+    def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        self.notes.append("progress")
+        if self.notes.count("progress") == 1:
+            raise SinkUnavailable("gone")
+        super().put_progress(spec, changes)
+
+
+class Deaf:
+    """A group that takes no commits."""
+
+    async def commit_positions(self, *_: object) -> bool:
+        return False
+
+
+def test_strays_are_sent_between_rows_and_progress() -> None:
+    """Once, and by home, though all else is written again where the sink was lost in between."""
+    notes = list[str]()
+    away = sum(partition_of(b"cam-%d" % n, 2) == 1 for n in range(8))
+
+    async def run() -> tuple[bool, dict[str, int], Progress]:
+        config, sink = WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1"), flush_ms=1), Told(notes)
+        runtime = Runtime(config, list(load_streams().values()), sink, pass_by)
+
+        async def send(topic: str, strays: Sequence[StrayMessage]) -> None:
+            notes.extend(f"{topic}: {s.events} to {s.home}" for s in strays)
+
+        runtime.strays.send = send  # type: ignore[method-assign] # no Kafka is there
+        runtime.partitions.add(replace(runtime.partitions.empty(P0), homes=2))
+        values = [message(camera_event(f"e{n}", 0, camera_id=f"cam-{n}")) for n in range(8)]
+        await runtime.deliver(P0, [Fetched(0, packed(0, 8, T0_MS, values))])
+        flushed = await Flusher(runtime, cast(Consumer, Deaf())).finish(10)
+        runtime.sink_thread.stop(1)
+        return flushed, runtime.partitions.strays, sink.progress(P0[0], [0])[0]
+
+    flushed, strays, progress = asyncio.run(run())
+    assert 0 < away < 8
+    sent = f"camera.events: {away} to 1"
+    assert (flushed, notes) == (True, ["rows", sent, "progress", "rows", "progress"])
+    assert strays == {"camera": away, "qr": 0, "service": 0}
+    assert (progress.strays, progress.folded, progress.next_offset) == (away, 8 - away, 8)
 
 
 def test_a_sink_that_is_away_at_a_stop_is_no_failure() -> None:
