@@ -8,10 +8,11 @@ elements. ClickHouse calls this Native.
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, compress
+from operator import mul, sub
 from typing import Any, overload
 
 Bytes = bytes | memoryview
@@ -33,6 +34,8 @@ class Layout(Enum):
 
 # those of numbers >= 0 of at most 64 bits, and each by its bytes
 NUMBERS = (Layout.U8, Layout.U16, Layout.U32, Layout.U64)
+# values made at once where a column is asked for all of them
+UNPACKED = 1024
 BY_WIDTH = {struct.calcsize(layout.value): layout for layout in NUMBERS}
 
 
@@ -94,6 +97,25 @@ class Packed(Sequence[Any]):
         words[1::2] = array("Q", bytes(high))
         return Packed(Layout.U128, self.length, words.tobytes())
 
+    def select(self, kept: bytes | bytearray) -> "Packed":
+        """The values whose byte of `kept` is 1 and not 0, without making values of them."""
+        count, ends = kept.count(1), self.ends
+        match self.layout:
+            case Layout.TEXT:
+                data = _some_texts(bytes(self.data), kept)
+            case Layout.LISTS:
+                lengths = _lengths(self.ends)
+                of_each = b"".join(map(mul, map((b"\0", b"\1").__getitem__, kept), lengths))
+                data = _some(self.element.value, self.data, of_each)
+                ends = array("Q", accumulate(compress(lengths, kept))).tobytes()
+            case Layout.U128:
+                twice = bytearray(2 * len(kept))
+                twice[::2] = twice[1::2] = kept
+                data = _some("Q", self.data, twice)
+            case layout:
+                data = _some("B" if self.words is not None else layout.value, self.data, kept)
+        return replace(self, length=count, data=data, ends=ends, known=None)
+
     def __len__(self) -> int:
         return self.length
 
@@ -107,7 +129,9 @@ class Packed(Sequence[Any]):
             return _lists(self)
         if self.layout is Layout.U128:
             return (low | high << 64 for low, high in struct.iter_unpack("<QQ", self.data))
-        return (value for (value,) in struct.iter_unpack(f"<{self.layout.value}", self.data))
+        size = UNPACKED * struct.calcsize(self.layout.value)
+        pieces = (self.data[at : at + size] for at in range(0, len(self.data), size))
+        return chain.from_iterable(_unpacked(self.layout, piece) for piece in pieces)
 
     @overload
     def __getitem__(self, at: int) -> Any: ...
@@ -121,6 +145,40 @@ class Packed(Sequence[Any]):
         return isinstance(other, Sequence) and self.values == [*other]
 
     __hash__ = None  # type: ignore[assignment]  # as a list's
+
+
+def selected(column: Sequence[Any], kept: bytes | bytearray) -> Sequence[Any]:
+    """The values of any column whose byte of `kept` is 1 and not 0; what is packed remains so."""
+    return column.select(kept) if isinstance(column, Packed) else [*compress(column, kept)]
+
+
+def _words(form: Any, data: Bytes) -> "memoryview[int]":
+    """The numbers in it as they are in memory, which is all the same to whoever writes them back."""
+    return memoryview(data).cast("B").cast(form)
+
+
+def _some(form: str, data: Bytes, kept: bytes | bytearray) -> bytes:
+    return array(form, compress(_words(form, data), kept)).tobytes()
+
+
+def _lengths(ends: Bytes) -> list[int]:
+    numbers = _words("Q", ends)
+    return [*map(sub, numbers, chain((0,), numbers))]
+
+
+def _some_texts(data: bytes, kept: bytes | bytearray) -> bytes:
+    """What is behind each other is cut out in one piece."""
+    pieces, begin, at, before = list[bytes](), 0, 0, 0
+    for keep in kept:
+        if keep != before:
+            if before:
+                pieces.append(data[begin:at])
+            begin, before = at, keep
+        length, at = (data[at], at + 1) if data[at] < 128 else _length(data, at)
+        at += length
+    if before:
+        pieces.append(data[begin:at])
+    return b"".join(pieces)
 
 
 def _numbers(layout: Layout, values: Sequence[int]) -> bytes:
@@ -161,11 +219,15 @@ def _text(value: str) -> bytes:
 def _texts(data: bytes) -> Iterator[str]:
     at = 0
     while at < len(data):
-        length = shift = 0
-        while (byte := data[at]) > 127:
-            length |= (byte & 127) << shift
-            shift, at = shift + 7, at + 1
-        length |= byte << shift
-        at += 1
-        yield data[at : at + length].decode()
-        at += length
+        length, begin = (data[at], at + 1) if data[at] < 128 else _length(data, at)
+        at = begin + length
+        yield data[begin:at].decode()
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """The length that a text begins with, and where the text itself does."""
+    length = shift = 0
+    while (byte := data[at]) > 127:
+        length |= (byte & 127) << shift
+        shift, at = shift + 7, at + 1
+    return length | byte << shift, at + 1

@@ -14,9 +14,11 @@ from sinks.shadow import ClickHouseShadow
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
+from streams.core.late import LateEvent
 from streams.core.parts import LEAST, MOST
 from streams.core.rebuild import Correction, Span, Stored
-from streams.core.values import LateEvent, Progress, Row, version_of
+from streams.core.rows import Row
+from streams.core.values import Progress, version_of
 from streams.registry import load_streams
 from streams.shadow import Comparison, Difference, Shadow
 from streams.sink import Sink

@@ -13,7 +13,8 @@ from sinks.clickhouse import Server
 from sinks.memory import MemorySink
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
-from streams.core.values import Changes, ClosedPane, Rows
+from streams.core.rows import Rows
+from streams.core.values import Changes, ClosedPane
 from tests.support.clickhouse import T0_S, HasClickHouse, ask, camera_row, changes, late, new_database
 
 PARTITIONS, PANES = range(3), range(2)

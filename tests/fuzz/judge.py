@@ -14,7 +14,8 @@ from zlib import crc32
 from streams.core import plain
 from streams.core.framing import CorruptBatch
 from streams.core.plain import PlainFold
-from streams.core.values import Changes, PackedBatches, Progress, Rows, Unread
+from streams.core.rows import Rows
+from streams.core.values import Changes, PackedBatches, Progress, Unread
 from streams.native import compiled
 from streams.native.compiled import CompiledFold
 from streams.native.library import Library

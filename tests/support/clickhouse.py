@@ -6,17 +6,9 @@ from uuid import uuid4
 
 from sinks.clickhouse import Server, Session
 from sinks.migrate import migrate
-from streams.core.values import (
-    Changes,
-    ClosedPane,
-    DeadLetter,
-    LateEvent,
-    Noted,
-    Progress,
-    Row,
-    Rows,
-    version_of,
-)
+from streams.core.late import LateEvent, LateEvents
+from streams.core.rows import Row, Rows
+from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, Progress, version_of
 from streams.registry import load_streams
 from streams.spec import StreamSpec
 
@@ -99,4 +91,4 @@ def changes(
     """What one partition has to flush; its progress counts the late events and dead letters given."""
     counted = {"late": len(late or []), "dead": len(dead or []), **progress}
     at = Progress(spec.name, spec.topic, partition, **counted)
-    return Changes(at, Rows.of(rows or []), closed or [], late or [], dead or [], noted or [])
+    return Changes(at, Rows.of(rows or []), closed or [], LateEvents.of(late or []), dead or [], noted or [])

@@ -3,8 +3,10 @@
 from array import array
 from dataclasses import replace
 
+from streams.core.late import LateEvent, LateEvents
 from streams.core.late_duplicates import LateDeduplicator
-from streams.core.values import Changes, ClosedPane, LateEvent, PaneIds, Progress, Rows, version_of
+from streams.core.rows import Rows
+from streams.core.values import Changes, ClosedPane, PaneIds, Progress, version_of
 
 PANE = 60_000
 
@@ -17,7 +19,7 @@ def late(event_id: int, offset: int, pane: int = PANE) -> LateEvent:
 def changes(*events: LateEvent, seen: int | None = None, closed: tuple[ClosedPane, ...] = ()) -> Changes:
     """A capture whose progress counts every late event seen so far."""
     progress = Progress("camera", "camera.events", 0, late=len(events) if seen is None else seen)
-    return Changes(progress, Rows(), list(closed), list(events), [])
+    return Changes(progress, Rows(), list(closed), LateEvents.of(events), [])
 
 
 def ids(settled: Changes) -> list[int]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.packed import Layout, Packed
-from streams.core.values import Rows
+from streams.core.rows import Rows
 
 WORD = 2**64 - 1
 VALUES: dict[Layout, st.SearchStrategy[Any]] = {

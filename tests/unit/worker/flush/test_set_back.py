@@ -4,7 +4,9 @@ import pytest
 
 from sinks.memory import MemorySink
 from streams.catalog.camera import SPEC
-from streams.core.values import Changes, Progress, Rows
+from streams.core.late import LateEvents
+from streams.core.rows import Rows
+from streams.core.values import Changes, Progress
 from streams.sink import SinkSetBack
 from streams.worker.failpoints import pass_by
 from streams.worker.flush.steps import store
@@ -12,7 +14,9 @@ from streams.worker.flush.steps import store
 
 def flushed(next_offset: int) -> list[Changes]:
     """A flush of partition 0 that comes to this offset."""
-    return [Changes(Progress(SPEC.name, SPEC.topic, 0, next_offset=next_offset), Rows(), [], [], [])]
+    return [
+        Changes(Progress(SPEC.name, SPEC.topic, 0, next_offset=next_offset), Rows(), [], LateEvents(), [])
+    ]
 
 
 @pytest.mark.parametrize("found", [None, 40], ids=["nothing", "an older copy"])
