@@ -31,7 +31,7 @@ def test_pace(asked_s: float, took_s: float, made: int, expected: Pace) -> None:
 
 def test_parts_are_the_months_of_rows_and_late_events() -> None:
     """Rows of several partitions go into one insert."""
-    late = LateEvent(7 * MONTH_S * 1000, 1, "e", 0, 0, (0, 0), ())
+    late = LateEvent(7 * MONTH_S * 1000, 1, "e", 0, 0, (0, 0), (7 * MONTH_S,))
     here = Changes(AT, Rows.of([(0,), (60,), (MONTH_S,)]), [], LateEvents.of([late]), [])
     there = Changes(AT, Rows.of([(120,), (2 * MONTH_S,)]), [], LateEvents(), [])
     assert parts([here, there]) == 4
