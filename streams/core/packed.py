@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from itertools import accumulate, chain, compress
-from operator import mul, sub
 from typing import Any, overload
+
+from streams.core.selection import lengths_of, of_elements, some_numbers, some_texts, text_length
 
 Bytes = bytes | memoryview
 
@@ -102,18 +103,17 @@ class Packed(Sequence[Any]):
         count, ends = kept.count(1), self.ends
         match self.layout:
             case Layout.TEXT:
-                data = _some_texts(bytes(self.data), kept)
+                data = some_texts(bytes(self.data), kept)
             case Layout.LISTS:
-                lengths = _lengths(self.ends)
-                of_each = b"".join(map(mul, map((b"\0", b"\1").__getitem__, kept), lengths))
-                data = _some(self.element.value, self.data, of_each)
-                ends = array("Q", accumulate(compress(lengths, kept))).tobytes()
+                lengths = lengths_of(self.ends)
+                data = some_numbers(self.element.value, self.data, of_elements(kept, lengths))
+                ends = _numbers(Layout.U64, [*accumulate(compress(lengths, kept))])
             case Layout.U128:
                 twice = bytearray(2 * len(kept))
                 twice[::2] = twice[1::2] = kept
-                data = _some("Q", self.data, twice)
+                data = some_numbers("Q", self.data, twice)
             case layout:
-                data = _some("B" if self.words is not None else layout.value, self.data, kept)
+                data = some_numbers("B" if self.words is not None else layout.value, self.data, kept)
         return replace(self, length=count, data=data, ends=ends, known=None)
 
     def __len__(self) -> int:
@@ -150,35 +150,6 @@ class Packed(Sequence[Any]):
 def selected(column: Sequence[Any], kept: bytes | bytearray) -> Sequence[Any]:
     """The values of any column whose byte of `kept` is 1 and not 0; what is packed remains so."""
     return column.select(kept) if isinstance(column, Packed) else [*compress(column, kept)]
-
-
-def _words(form: Any, data: Bytes) -> "memoryview[int]":
-    """The numbers in it as they are in memory, which is all the same to whoever writes them back."""
-    return memoryview(data).cast("B").cast(form)
-
-
-def _some(form: str, data: Bytes, kept: bytes | bytearray) -> bytes:
-    return array(form, compress(_words(form, data), kept)).tobytes()
-
-
-def _lengths(ends: Bytes) -> list[int]:
-    numbers = _words("Q", ends)
-    return [*map(sub, numbers, chain((0,), numbers))]
-
-
-def _some_texts(data: bytes, kept: bytes | bytearray) -> bytes:
-    """What is behind each other is cut out in one piece."""
-    pieces, begin, at, before = list[bytes](), 0, 0, 0
-    for keep in kept:
-        if keep != before:
-            if before:
-                pieces.append(data[begin:at])
-            begin, before = at, keep
-        length, at = (data[at], at + 1) if data[at] < 128 else _length(data, at)
-        at += length
-    if before:
-        pieces.append(data[begin:at])
-    return b"".join(pieces)
 
 
 def _numbers(layout: Layout, values: Sequence[int]) -> bytes:
@@ -219,15 +190,6 @@ def _text(value: str) -> bytes:
 def _texts(data: bytes) -> Iterator[str]:
     at = 0
     while at < len(data):
-        length, begin = (data[at], at + 1) if data[at] < 128 else _length(data, at)
+        length, begin = (data[at], at + 1) if data[at] < 128 else text_length(data, at)
         at = begin + length
         yield data[begin:at].decode()
-
-
-def _length(data: bytes, at: int) -> tuple[int, int]:
-    """The length that a text begins with, and where the text itself does."""
-    length = shift = 0
-    while (byte := data[at]) > 127:
-        length |= (byte & 127) << shift
-        shift, at = shift + 7, at + 1
-    return length | byte << shift, at + 1

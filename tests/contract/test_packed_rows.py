@@ -13,7 +13,7 @@ import pytest
 from schemas.jsonschema import examples
 from sinks import native_block, packed
 from sinks.clickhouse import Server
-from sinks.packed import packed_blocks
+from sinks.packed import late_blocks, packed_blocks
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
@@ -226,6 +226,36 @@ def test_late_events_go_into_the_same_part(server: Server, blocks: list[int]) ->
     assert len(expected) == 8
     assert put(server, CAMERA, [as_packed(CAMERA, each) for each in flush]) == expected
     assert blocks == [5, 2, 1]
+
+
+def test_late_events_are_registered_alike(server: Server, blocks: list[int]) -> None:
+    """Packed or not: texts of any alphabet, both ends of each range, several partitions and epochs."""
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    odd = replace(late(2**64 - 1, 60, offset=2**48 - 1, index=99_999), event_id="Tuyên Quang 𝕏" * 20)
+    flush = [
+        Changes(at, Rows(), [], LateEvents.of([late(7, offset=3), odd]), []),
+        Changes(replace(at, partition=65_535, epoch=65_535), Rows(), [], LateEvents.of([odd]), []),
+        Changes(replace(at, partition=2), Rows(), [], LateEvents(), []),
+    ]
+    found = []
+    for changes in (flush, [as_packed(CAMERA, each) for each in flush]):
+        with closing(ClickHouseSink(server)) as sink:
+            sink.put_late(CAMERA, changes)
+        found.append(ask(server, "SELECT * FROM late_events ORDER BY ALL"))
+        ask(server, "TRUNCATE TABLE late_events")
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+    assert blocks == [2, 1]
+
+
+def test_late_events_of_too_many_months_go_as_lists() -> None:
+    """Then an insert is cut by time."""
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    for years, possible in ((1, True), (9, False)):
+        events = LateEvents.of([late(1, offset=1), late(2, -years * 366 * 86_400, offset=2)])
+        changes = as_packed(CAMERA, Changes(at, Rows(), [], events, []))
+        assert (late_blocks(CAMERA, [changes]) is not None) is possible
+        assert (packed_blocks([changes]) is not None) is possible
 
 
 def test_a_number_below_zero_is_refused_as_ever(server: Server) -> None:

@@ -307,7 +307,8 @@ def test_the_views_hide_rows_of_nothing(stack: HasClickHouse) -> None:
     with closing(store.sink) as sink:
         sink.put_rows(CAMERA, [flush])
         sink.put_progress(CAMERA, [flush])
-        redo(store, [rebuilt(0, events=6), nothing(flush.late[0].row), nothing(tuple(strange))])
+        (late_row,) = flush.late.rows
+        redo(store, [rebuilt(0, events=6), nothing(late_row), nothing(tuple(strange))])
     shown = "SELECT toUnixTimestamp(window_start), events, late_events FROM camera_minute"
     assert ask(server, shown) == [(T0_S, 6, 0)]
     assert ask(server, "SELECT count() FROM unknown_wards") == [(0,)]
