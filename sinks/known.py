@@ -13,6 +13,8 @@ PaneKey = tuple[int, int]
 
 # panes whose ids are fetched by one query, and ids that one asks for, unless a single pane has more
 PANES_PER_QUERY, IDS_PER_QUERY = 2000, 200_000
+# those of which ids are looked for: the server holds all ids of some of them at once
+ASKED_PANES_PER_QUERY = 400
 
 # the wanted panes travel as a table: thousands of them would not fit into the text of a query
 _WANTED = [("partition", "UInt16"), ("window_start", "DateTime('Asia/Ho_Chi_Minh')")]
@@ -35,7 +37,7 @@ _ASKED = [*_WANTED, ("asked", "String")]
 _SELECT_ON_TIME = """
     SELECT partition, toUnixTimestamp(window_start),
         reinterpret(arrayIntersect(ids, reinterpret(asked, 'Array(UInt64)')), 'String')
-    FROM pane_ids INNER JOIN wanted USING (partition, window_start)
+    FROM pane_ids ANY LEFT JOIN wanted USING (partition, window_start)
     WHERE topic = %(topic)s AND (partition, window_start) IN (SELECT partition, window_start FROM wanted)
 """
 _SELECT_FIRST = """
@@ -91,7 +93,7 @@ def _questions(asked: Mapping[PaneKey, Collection[int]]) -> Iterator[list[tuple[
     """What each query asks for: panes with their ids."""
     question, ids = list[tuple[int, int, bytes]](), 0
     for (partition, start_ms), of_pane in asked.items():
-        if question and (ids + len(of_pane) > IDS_PER_QUERY or len(question) == PANES_PER_QUERY):
+        if question and (ids + len(of_pane) > IDS_PER_QUERY or len(question) == ASKED_PANES_PER_QUERY):
             yield question
             question, ids = [], 0
         question.append((partition, start_ms // 1000, array("Q", of_pane).tobytes()))

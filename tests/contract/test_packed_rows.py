@@ -262,9 +262,8 @@ def test_a_number_below_zero_is_refused_as_ever(server: Server) -> None:
     """No column of the store takes it, and it does not wrap."""
     rows = Rows.of([random_row(CAMERA, Random(1), 1)])
     wrong = late(7, offset=3, events=-1)
-    flush = as_packed(
-        CAMERA, Changes(Progress(CAMERA.name, CAMERA.topic, 0), rows, [], LateEvents.of([wrong]), [])
-    )
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    flush = Changes(at, packed_rows(CAMERA, rows), [], LateEvents.of([wrong]), [])
     assert packed_blocks([flush]) is None
     with closing(ClickHouseSink(server)) as sink, pytest.raises(SinkRejected):
         sink.put_rows(CAMERA, [flush])
