@@ -10,11 +10,12 @@ from streams.core.values import PaneIds, version_of
 
 # (partition, window_start_ms)
 PaneKey = tuple[int, int]
+# partition, start in epoch seconds, ids
+Asked = tuple[int, int, bytes]
 
-# panes whose ids are fetched by one query, and ids that one asks for, unless a single pane has more
-PANES_PER_QUERY, IDS_PER_QUERY = 2000, 200_000
-# those of which ids are looked for: the server holds all ids of some of them at once
-ASKED_PANES_PER_QUERY = 400
+# panes that one query is about; those of which it looks through all ids, as the server holds some of them at
+# once; and the bytes of the ids that it asks for, unless a single pane has more
+PANES_PER_QUERY, WHOLE_PANES_PER_QUERY, BYTES_PER_QUERY = 2000, 400, 2 << 20
 
 # the wanted panes travel as a table: thousands of them would not fit into the text of a query
 _WANTED = [("partition", "UInt16"), ("window_start", "DateTime('Asia/Ho_Chi_Minh')")]
@@ -74,32 +75,36 @@ def known_ids(
     session: Session, topic: str, asked: Mapping[PaneKey, Collection[int]]
 ) -> dict[PaneKey, PaneIds]:
     """Of the ids asked for by (partition, window_start_ms) those that are known; absent means none."""
-    found: dict[PaneKey, PaneIds] = {}
-    for some in _questions(asked):
+    rows = [
+        (partition, start_ms // 1000, array("Q", ids).tobytes())
+        for (partition, start_ms), ids in asked.items()
+    ]
+    on_time, late = dict[PaneKey, set[int]](), dict[PaneKey, dict[int, Position]]()
+    for some in _questions(rows, WHOLE_PANES_PER_QUERY):
         external = [External("wanted", _ASKED, some)]
-        on_time: dict[PaneKey, set[int]] = {}
-        rows = session.stream("pane_ids", _SELECT_ON_TIME, {"topic": topic}, external)
-        for partition, start, packed in rows:
-            on_time.setdefault((partition, start * 1000), set()).update(array("Q", packed))
-        late = _packed_positions(session, topic, external)
-        for key in on_time.keys() | late.keys():
-            known = PaneIds(array("Q", sorted(on_time.get(key, ()))), late.get(key, {}))
-            if known.on_time or known.late:
-                found[key] = known
-    return found
+        found = session.stream("pane_ids", _SELECT_ON_TIME, {"topic": topic}, external)
+        for partition, start, packed in found:
+            if packed:
+                on_time.setdefault((partition, start * 1000), set()).update(array("Q", packed))
+    for some in _questions(rows, PANES_PER_QUERY):
+        late |= _packed_positions(session, topic, [External("wanted", _ASKED, some)])
+    return {
+        key: PaneIds(array("Q", sorted(on_time.get(key, ()))), late.get(key, {}))
+        for key in on_time.keys() | late.keys()
+    }
 
 
-def _questions(asked: Mapping[PaneKey, Collection[int]]) -> Iterator[list[tuple[int, int, bytes]]]:
-    """What each query asks for: panes with their ids."""
-    question, ids = list[tuple[int, int, bytes]](), 0
-    for (partition, start_ms), of_pane in asked.items():
-        if question and (ids + len(of_pane) > IDS_PER_QUERY or len(question) == ASKED_PANES_PER_QUERY):
-            yield question
-            question, ids = [], 0
-        question.append((partition, start_ms // 1000, array("Q", of_pane).tobytes()))
-        ids += len(of_pane)
-    if question:
-        yield question
+def _questions(rows: Sequence[Asked], panes: int) -> Iterator[list[Asked]]:
+    """What each of the queries asks for: at most so many panes, and not too many ids."""
+    some, size = list[Asked](), 0
+    for row in rows:
+        if some and (size + len(row[-1]) > BYTES_PER_QUERY or len(some) == panes):
+            yield some
+            some, size = [], 0
+        some.append(row)
+        size += len(row[-1])
+    if some:
+        yield some
 
 
 def _on_time(session: Session, topic: str, wanted: Sequence[External]) -> dict[PaneKey, "array[int]"]:
