@@ -11,9 +11,11 @@ from typing import Protocol
 
 from streams.core.fold import Fold
 from streams.core.home import Homes, newest
+from streams.core.late import LateEvents
 from streams.core.records import pack
 from streams.core.rehoming import LAST_EPOCH, CannotRehome, Edge, Target, current
-from streams.core.values import Changes, Progress, RecordBatch, Rows, version_of
+from streams.core.rows import Rows
+from streams.core.values import Changes, Progress, RecordBatch, version_of
 from streams.sink import Sink
 from streams.spec import StreamSpec
 
@@ -76,7 +78,7 @@ def rehome(
             sink.put_rows(spec, [changes])
         if changes.closed:
             sink.put_ids(spec, [changes])
-        moved.append(Changes(_moved(changes.progress, progress, target), Rows(), [], [], []))
+        moved.append(Changes(_moved(changes.progress, progress, target), Rows(), [], LateEvents(), []))
     yield "rehome.before_homes"
     _decide(sink, spec, _next(spec, now, target, epoch, stored))
     _carry_past(sink, spec, stored, epoch)
@@ -135,7 +137,7 @@ def _closed(fold: Fold, stored: Progress, read: Read) -> Changes:
         rest = RecordBatch(fold.position, stored.next_offset, stored.max_append_ms, [], [])
         fold.fold(pack(rest))
     fold.close_all()
-    return fold.capture() or Changes(fold.progress, Rows(), [], [], [])
+    return fold.capture() or Changes(fold.progress, Rows(), [], LateEvents(), [])
 
 
 def _moved(closed: Progress, stored: Progress, target: Target) -> Progress:

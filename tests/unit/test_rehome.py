@@ -11,11 +11,13 @@ from streams.catalog.camera import SPEC
 from streams.core.breaker import Breaker
 from streams.core.fold import Fold
 from streams.core.home import Homes, newest, partition_of
+from streams.core.late import LateEvents
 from streams.core.plain import PlainFold
 from streams.core.records import pack
 from streams.core.rehoming import LAST_EPOCH, CannotRehome, Target, current, reason
+from streams.core.rows import Rows
 from streams.core.rules import Rules
-from streams.core.values import Changes, Progress, RecordBatch, Rows, StrayMessage
+from streams.core.values import Changes, Progress, RecordBatch, StrayMessage
 from streams.rehome import rehome
 from streams.sink import SinkFenced
 from tests.support.events import T0_MS, batch, camera_event, message
@@ -177,7 +179,9 @@ def test_a_flush_that_was_left_where_strays_are_sent_is_told() -> None:
     """Though it has sent nothing else; the fence is down again, and a worker ends the flush."""
     city = City(6)
     city.flush(city.fold.capture())
-    ahead = Changes(replace(city.stored, next_offset=9), Rows(), [], [], [], [], [StrayMessage(1, b"[]", 3)])
+    ahead = Changes(
+        replace(city.stored, next_offset=9), Rows(), [], LateEvents(), [], [], [StrayMessage(1, b"[]", 3)]
+    )
     city.flush(ahead, progress=False)
     before = city.stored
     with pytest.raises(
@@ -240,6 +244,6 @@ def test_what_is_skipped_is_skipped_in_the_new_epoch_too(paused: bool) -> None:
 def test_the_last_epoch_is_the_last() -> None:
     """There is no room for another."""
     city = City(6)
-    city.sink.put_progress(SPEC, [Changes(at(0, epoch=LAST_EPOCH), Rows(), [], [], [])])
+    city.sink.put_progress(SPEC, [Changes(at(0, epoch=LAST_EPOCH), Rows(), [], LateEvents(), [])])
     with pytest.raises(CannotRehome, match="epoch 65535 is the last one"):
         list(city.steps())
