@@ -4,14 +4,12 @@ Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
 """
 
 from collections.abc import Iterator
-from operator import attrgetter
 
 from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
 from streams.core.aggregate import Key, Plan, Total
 from streams.core.fold import ENDLESS, Batches
 from streams.core.framing import unpack
-from streams.core.home import partition_of
 from streams.core.late import GatheredLate, LateEvent
 from streams.core.ledger import Ledger, PlainCounts
 from streams.core.message import Message, in_order
@@ -21,7 +19,7 @@ from streams.core.records import between
 from streams.core.refusals import Refusals
 from streams.core.rows import Row, Rows
 from streams.core.rules import Rules
-from streams.core.strays import Strays, own_bytes
+from streams.core.strays import Strays, home_finder, own_bytes
 from streams.core.values import Changes, Progress, RecordBatch, Unread, version_of
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
@@ -38,9 +36,7 @@ class PlainFold:
         self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
         self._panes = OpenPanes(self._plan, rules.pane_ms, dedupe=spec.dedupe)
         self._ledger = Ledger(spec, rules, progress, self._counts)
-        # of a stream without repeats each event may count where it is
-        self._homes = progress.homes if spec.dedupe else 0
-        self._key_of, self._partition = attrgetter(spec.key), progress.partition
+        self._home_of, self._here = home_finder(spec, progress), progress.partition
         self._forward = progress.forward
         self._late, self._strays = GatheredLate(), Strays(rules.limits.bundle_events)
         self._close_at_ms = NEVER_MS
@@ -141,7 +137,7 @@ class PlainFold:
         if end <= start:
             return
         offsets, keys, values = between(batch, start, end)
-        count, pane = self._panes.count, NO_PANE
+        count, pane, home_of = self._panes.count, NO_PANE, self._home_of
         decoded = self._codec.decode_all(values)
         for offset, key, value, event in zip(offsets, keys, values, decoded, strict=True):
             if isinstance(event, Bundle):
@@ -152,7 +148,7 @@ class PlainFold:
                     return
                 continue
             at_ms = event.occurred_at
-            if self._homes and self._home_of(event) != self._partition:
+            if home_of is not None and home_of(event) != self._here:
                 pane = self._fold_event(event, 0, Message(offset, append_ms, key, value))
                 continue
             # most events fall into the pane of the event before, and it is still open
@@ -184,11 +180,12 @@ class PlainFold:
         if at_ms > append_ms + self._rules.skew_ms:
             self._ledger.refuse_ahead(at_ms, index, message)
             return NO_PANE
-        start_ms, home = pane_start(at_ms, self._rules.pane_ms), self._home_of(event)
-        if home != self._partition and self._forward:
+        start_ms = pane_start(at_ms, self._rules.pane_ms)
+        home = self._here if self._home_of is None else self._home_of(event)
+        if home != self._here and self._forward:
             self._send_home(home, event, index, message)
             return NO_PANE
-        counts.away += home != self._partition
+        counts.away += home != self._here
         pane = self._panes.get(start_ms) or self._open(start_ms, message.offset)
         if pane is NO_PANE:
             self._add_late(event, start_ms, index, message)
@@ -196,12 +193,6 @@ class PlainFold:
             self._count_in(pane, event, message.offset)
         self._see(at_ms, append_ms)
         return pane if start_ms in self._panes else NO_PANE
-
-    def _home_of(self, event: Event) -> int:
-        """The partition that an event belongs to; this one where homes are not reckoned."""
-        if not self._homes:
-            return self._partition
-        return partition_of((self._key_of(event) or "").encode(), self._homes)
 
     def _send_home(self, home: int, event: Event, index: int, message: Message) -> None:
         """Keep a stray to be sent; of one that is read again that was done."""
