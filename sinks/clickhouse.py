@@ -12,10 +12,10 @@ from typing import Any
 
 from clickhouse_driver import errors as driver
 
-from sinks.codes import NO_SUCH_COLUMN, PASSING, UNKNOWN_DATABASE, UNKNOWN_TABLE
+from sinks.codes import NO_SUCH_COLUMN, PASSING, UNKNOWN_DATABASE, UNKNOWN_TABLE, VIOLATED_CONSTRAINT
 from sinks.native_block import REVISION, PackedBlock, PackedClient
 from streams.core.packed import Packed
-from streams.sink import SinkRejected, SinkUnavailable
+from streams.sink import SinkFenced, SinkRejected, SinkUnavailable
 
 # a connection that hangs is given up after at most ping + connect + receive = 28 s; after a time-out the
 # next one has twice as long, up to PATIENT times: a slow server has only more to do when asked the same again
@@ -23,6 +23,13 @@ PING_S, CONNECT_S, RECEIVE_S, PATIENT = 3, 5, 20, 4
 # bytes that must be free for an insert: of one during which the disk became full, the embedded engine of
 # version 26.7 has said that all is well, and could not read it
 ROOM, KNOWS_ROOM = 32 << 20, (25, 3)
+
+# how the constraints of `sinks.fence` are named, and what it means to be stopped by one
+FENCE = "fence_"
+FENCED = (
+    "rows from before a rehoming are refused, nothing is lost: `songlo topics --rehome` has run since this "
+    "worker began, or was interrupted. Start it again; where that does not help, run the rehoming again"
+)
 
 _LOST = (
     OSError,
@@ -90,18 +97,23 @@ class Session:
             settings_is_important=True,
         )
 
-    def query(self, about: str, sql: str, params: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
+    def query(
+        self,
+        about: str,
+        sql: str,
+        params: dict[str, object] | None = None,
+        external: Sequence["External"] = (),
+    ) -> list[tuple[Any, ...]]:
         """All rows of a query, or of a statement without any; `about` is the table for error messages."""
         with self._errors(about):
-            rows = self._client.execute(sql, params)
+            rows = self._client.execute(sql, params, external_tables=_tables(external))
             return list(rows) if isinstance(rows, list) else []
 
     def stream(
         self, about: str, sql: str, params: dict[str, object], external: Sequence["External"] = ()
     ) -> Iterator[tuple[Any, ...]]:
         """The rows of a query as they come, strings as bytes; read it to the end."""
-        tables = [{"name": e.name, "structure": e.structure, "data": list(e.rows)} for e in external]
-        settings = {"strings_as_bytes": True, "max_block_size": 64}
+        tables, settings = _tables(external), {"strings_as_bytes": True, "max_block_size": 64}
         with self._errors(about):
             yield from self._client.execute_iter(sql, params, external_tables=tables, settings=settings)
 
@@ -180,6 +192,8 @@ class Session:
                 raise SinkUnavailable(text) from e
             if e.code in (NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE):
                 raise MissingSchema(f"{text}; run `songlo migrate`") from e
+            if e.code == VIOLATED_CONSTRAINT and FENCE in message:
+                raise SinkFenced(f"{place}: {FENCED}") from e
             raise SinkRejected(text) from e
         except _LOST as e:
             self._wait_longer(isinstance(e, TimeoutError | driver.SocketTimeoutError))
@@ -202,6 +216,10 @@ class External:
 
 class MissingSchema(SinkRejected):
     """The database, a table or a column is not there."""
+
+
+def _tables(external: Sequence[External]) -> list[dict[str, object]]:
+    return [{"name": e.name, "structure": e.structure, "data": list(e.rows)} for e in external]
 
 
 def _insert(table: str, names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Error codes of ClickHouse that matter here, with their names on the server."""
 
 NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE = 16, 60, 81
+VIOLATED_CONSTRAINT = 469
 
 # server errors that pass; any other would come again with the same call
 PASSING = {

@@ -3,27 +3,34 @@
 from array import array
 from bisect import insort
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from streams.core.breaker import Breaker
 from streams.core.home import Homes
+from streams.core.late import LateEvent
 from streams.core.rebuild import Correction
-from streams.core.values import (
-    Changes,
-    ClosedPane,
-    DeadLetter,
-    LateEvent,
-    Noted,
-    PaneIds,
-    Progress,
-    Row,
-    version_of,
-)
+from streams.core.rows import Row
+from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, PaneIds, Progress, version_of
+from streams.sink import SinkFenced
 from streams.spec import StreamSpec
 
+PaneKey = tuple[str, int, int]
 # a window table's sorting key: (window_start in seconds, window_seconds, *dimensions, partition, late_id)
 RowKey = tuple[object, ...]
-PaneKey = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What flushes have written, as it is held: rows of one stream by version, all else by epoch."""
+
+    rows: dict[RowKey, tuple[int, Row]]
+    panes: dict[PaneKey, dict[int, ClosedPane]]
+    late: dict[PaneKey, dict[int, tuple[int, LateEvent]]]
+    dead: dict[tuple[str, int], dict[tuple[int, int, int], DeadLetter]]
+    noted: dict[tuple[str, int], dict[tuple[int, int], Noted]]
+    # positions
+    sendings: dict[tuple[str, int], dict[int, int]]
 
 
 class MemorySink:
@@ -37,6 +44,8 @@ class MemorySink:
         self._dead: dict[tuple[str, int], dict[tuple[int, int, int], DeadLetter]] = {}
         self._noted: dict[tuple[str, int], dict[tuple[int, int], Noted]] = {}
         self._progress: dict[tuple[str, int], Progress] = {}
+        self._sendings: dict[tuple[str, int], dict[int, int]] = {}
+        self.fences: dict[str, int] = {}
         self._homes: dict[tuple[str, str, int], Homes] = {}
         self._breakers: dict[str, Breaker] = {}
         self._corrections: dict[PaneKey, tuple[int, Correction]] = {}
@@ -70,11 +79,12 @@ class MemorySink:
 
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write window rows, and the late events' own rows."""
+        self._check(spec, (c for c in changes if c.rows or c.late))
         table = self._rows.setdefault(spec.table, {})
         width = 1 + len(spec.dimensions)
         for c in changes:
             seconds, partition = c.progress.pane_ms // 1000, c.progress.partition
-            for row in (*c.rows, *(late.row for late in c.late)):
+            for row in (*c.rows, *c.late.rows):
                 late_id, version = row[width], cast(int, row[width + 1])
                 key = (row[0], seconds, *row[1:width], partition, late_id)
                 if key not in table or table[key][0] <= version:
@@ -82,6 +92,7 @@ class MemorySink:
 
     def put_ids(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write the ids of closed panes."""
+        self._check(spec, (c for c in changes if c.closed))
         for c in changes:
             for pane in c.closed:
                 key = spec.topic, c.progress.partition, pane.window_start_ms
@@ -89,6 +100,7 @@ class MemorySink:
 
     def put_late(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Register late events; of one id the lowest position stays."""
+        self._check(spec, (c for c in changes if c.late))
         for c in changes:
             for late in c.late:
                 known = self._late.setdefault((spec.topic, c.progress.partition, late.window_start_ms), {})
@@ -98,6 +110,7 @@ class MemorySink:
 
     def put_dead(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write dead letters."""
+        self._check(spec, (c for c in changes if c.dead))
         for c in changes:
             self._streams[spec.topic] = spec.name
             letters = self._dead.setdefault((spec.topic, c.progress.partition), {})
@@ -105,13 +118,23 @@ class MemorySink:
 
     def put_noted(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write the places of refused events that are only noted."""
+        self._check(spec, (c for c in changes if c.noted))
         for c in changes:
             self._streams[spec.topic] = spec.name
             noted = self._noted.setdefault((spec.topic, c.progress.partition), {})
             noted.update({(c.progress.epoch, n.offset): n for n in c.noted})
 
+    def put_sending(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write that the strays of these changes are about to be sent home."""
+        self._check(spec, changes)
+        for c in changes:
+            key = spec.topic, c.progress.partition
+            epochs = self._sendings.setdefault(key, {})
+            epochs[c.progress.epoch] = max(c.progress.next_offset, epochs.get(c.progress.epoch, 0))
+
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write how far each partition has come; a lower version changes nothing."""
+        self._check(spec, changes)
         for c in changes:
             key = spec.topic, c.progress.partition
             if key not in self._progress or self._progress[key].version <= c.progress.version:
@@ -179,6 +202,16 @@ class MemorySink:
         for (topic, partition), letters in self._dead.items():
             for (epoch, _, _), letter in letters.items():
                 yield self._streams[topic], topic, partition, epoch, letter
+
+    def tables(self, spec: StreamSpec) -> Tables:
+        """What is held, for whoever has to forget some of it."""
+        rows = self._rows.setdefault(spec.table, {})
+        return Tables(rows, self._panes, self._late, self._dead, self._noted, self._sendings)
+
+    def _check(self, spec: StreamSpec, written: Iterable[Changes]) -> None:
+        """Raises SinkFenced for what is older than the fence of its topic, see `sinks.memory_fence`."""
+        if any(c.progress.epoch < self.fences.get(spec.topic, 0) for c in written):
+            raise SinkFenced(f"{spec.topic}: rows from before a rehoming are refused")
 
     def _on_time(self, key: PaneKey) -> Sequence[int]:
         """The ids of a pane, sorted; each epoch in which it closed adds its own."""

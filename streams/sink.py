@@ -3,6 +3,7 @@
 SinkError
 ├── SinkUnavailable   the network or the server is away: try again, every write is idempotent
 ├── SinkSetBack       the store has lost what it had acknowledged: start again from what it has
+├── SinkFenced        others have gone on from what the store has, without this writer: start again from it
 └── SinkRejected      the server refuses, and will refuse again: stop and show the message
 """
 
@@ -27,6 +28,10 @@ class SinkSetBack(SinkError):
     """The store has lost what it had acknowledged, as one restored from an older copy has."""
 
 
+class SinkFenced(SinkError):
+    """The store takes nothing more from before a rehoming; see `streams.rehome`."""
+
+
 class SinkRejected(SinkError):
     """A failure that will not heal by itself; the message says what to do."""
 
@@ -34,7 +39,7 @@ class SinkRejected(SinkError):
 class Sink(Protocol):
     """A store of windows. Calls block and come from one thread; each `put_*` is idempotent.
 
-    The caller owns the order (see `streams.worker.flush.steps`): rows, ids, late, dead, noted,
+    The caller owns the order (see `streams.worker.flush.steps`): rows, ids, late, dead, noted, sending,
     then strays are sent home, then progress.
     Each `put_*` takes the settled changes of one stream and writes its own part of them.
     """
@@ -67,6 +72,12 @@ class Sink(Protocol):
 
     def put_noted(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write the places of refused events that are only noted; of one message the last written stay."""
+
+    def put_sending(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        """Write that the strays of these changes are about to be sent home.
+
+        Once they are, nothing can be refused any more: a worker from before a rehoming is stopped here.
+        """
 
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write how far each partition has come; after this the changes count as flushed."""

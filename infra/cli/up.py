@@ -96,12 +96,16 @@ def _tables(environ: Mapping[str, str]) -> None:
 def _topics(environ: Mapping[str, str]) -> None:
     from infra.kafka.admin import Admin  # noqa: PLC0415  # while the broker starts
     from infra.kafka.topics import apply, plan  # noqa: PLC0415
+    from infra.operate.homes.start import rehome_homeless  # noqa: PLC0415
     from infra.settings.addresses import kafka_access  # noqa: PLC0415
     from streams.registry import load_streams  # noqa: PLC0415
 
     settings, specs = load_settings({**os.environ, **environ}), load_streams().values()
     with Admin(kafka_access(settings)) as admin:
         apply(admin, plan(specs, admin.topics([s.topic for s in specs]), settings), settings.replication)
+    # no worker goes on from what a version without homes has stored; none runs yet
+    for told in rehome_homeless(settings):
+        _say(told)
 
 
 def _detach(settings: Settings, workers: int, demo: bool) -> None:

@@ -7,17 +7,22 @@ from typing import Any, Self
 from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from infra.kafka.access import REACH_MS, connection, failures, knock
+from infra.kafka.access import REACH_MS, KafkaFailureError, connection, failures, knock
 from streams.kafka_access import KafkaAccess
+from streams.worker.client.identity import id_text
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as it is: its number of partitions and the settings that differ from the broker's own."""
+    """A topic as it is: its number of partitions and the settings that differ from the broker's own.
+
+    `id` is Kafka's own; empty where it has none.
+    """
 
     name: str
     partitions: int
     config: Mapping[str, str]
+    id: str = ""
 
 
 class Admin:
@@ -51,7 +56,8 @@ class Admin:
                 [ConfigResource(ConfigResourceType.TOPIC, n) for n in wanted]
             )
         return {
-            t["name"]: Topic(t["name"], len(t["partitions"]), _values(configs, t["name"])) for t in described
+            t["name"]: Topic(t["name"], len(t["partitions"]), _values(configs, t["name"]), id_text(t))
+            for t in described
         }
 
     def create(self, name: str, partitions: int, replication: int, config: Mapping[str, str]) -> None:
@@ -64,6 +70,15 @@ class Admin:
         """Set settings of a topic; those not named stay."""
         with failures(self._access):
             self._kafka.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(config))])
+
+    def members(self, group: str) -> list[str]:
+        """Who is in a consumer group, each by the name and host of its client; nobody in an unknown one."""
+        with failures(self._access):
+            described = self._kafka.describe_groups([group])[group]
+        # a group that nobody has joined is an error to newer brokers
+        if described["error"] and "GroupIdNotFound" not in described["error"]:
+            raise KafkaFailureError(f"Kafka at {self._access}, group {group}: {described['error']}")
+        return [f"{m['client_id']} at {m['client_host'].lstrip('/')}" for m in described["members"]]
 
     def ends(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
         """The offset after the last committed message, by topic and partition."""

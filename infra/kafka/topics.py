@@ -76,6 +76,7 @@ def _partition_note(topic: Topic, wanted: int) -> str:
     if topic.partitions == wanted:
         return ""
     return (
-        f"has {topic.partitions} partitions, SONGLO_PARTITIONS is {wanted}: left as it is, since an event "
-        "sent again would go to another partition, where it can't be seen to be a duplicate"
+        f"has {topic.partitions} partitions, SONGLO_PARTITIONS is {wanted}: left as it is. Partitions that "
+        "are added with Kafka's own tools are read at once, but are no home: what they hold is sent to the "
+        "former ones until all workers are stopped and `songlo topics --rehome` is run"
     )

@@ -8,19 +8,21 @@ from operator import attrgetter
 
 from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
-from streams.core.aggregate import Plan
+from streams.core.aggregate import Key, Plan, Total
 from streams.core.fold import ENDLESS, Batches
 from streams.core.framing import unpack
 from streams.core.home import partition_of
+from streams.core.late import GatheredLate, LateEvent
 from streams.core.ledger import Ledger, PlainCounts
 from streams.core.message import Message, in_order
-from streams.core.pane import Pane
+from streams.core.pane import Pane, id_hash
 from streams.core.panes import NEVER_MS, NO_PANE, OpenPanes
 from streams.core.records import between
 from streams.core.refusals import Refusals
+from streams.core.rows import Row, Rows
 from streams.core.rules import Rules
 from streams.core.strays import Strays, own_bytes
-from streams.core.values import Changes, Progress, RecordBatch, Rows, Unread
+from streams.core.values import Changes, Progress, RecordBatch, Unread, version_of
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
@@ -32,15 +34,15 @@ class PlainFold:
     """A `streams.core.fold.Fold` in Python."""
 
     def __init__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> None:
-        self._rules, self._counts, plan = rules, PlainCounts(), Plan(spec)
+        self._spec, self._rules, self._counts, self._plan = spec, rules, PlainCounts(), Plan(spec)
         self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
-        self._panes = OpenPanes(plan, rules.pane_ms, dedupe=spec.dedupe)
-        self._ledger = Ledger(spec, rules, plan, progress, self._counts)
+        self._panes = OpenPanes(self._plan, rules.pane_ms, dedupe=spec.dedupe)
+        self._ledger = Ledger(spec, rules, progress, self._counts)
         # of a stream without repeats each event may count where it is
         self._homes = progress.homes if spec.dedupe else 0
         self._key_of, self._partition = attrgetter(spec.key), progress.partition
         self._forward = progress.forward
-        self._strays = Strays(rules.limits.bundle_events)
+        self._late, self._strays = GatheredLate(), Strays(rules.limits.bundle_events)
         self._close_at_ms = NEVER_MS
         # once more than this waits, the fold stops behind the message that it is at
         self._enough = ENDLESS
@@ -81,8 +83,8 @@ class PlainFold:
         """About how many bytes wait to be flushed; 0 while nothing can be."""
         if self.replaying:
             return 0
-        rows = self._panes.kept_bytes + self._panes.rows_waiting * ROW_BYTES
-        return rows + self._strays.bytes + self._ledger.bytes
+        waiting = self._panes.kept_bytes + self._panes.rows_waiting * ROW_BYTES
+        return waiting + self._late.bytes + self._strays.bytes + self._ledger.bytes
 
     @property
     def open_bytes(self) -> int:
@@ -117,8 +119,8 @@ class PlainFold:
         if self.replaying or not (self._ledger.is_news(progress) or self._panes.rows_waiting):
             return None
         waiting, closed = self._panes.take()
-        rows = Rows.of(self._ledger.row(pane.start_ms, key, total, 0) for pane, key, total in waiting)
-        return self._ledger.take(progress, rows, closed, self._strays.take())
+        rows = Rows.of(self._row(pane.start_ms, key, total, 0) for pane, key, total in waiting)
+        return self._ledger.take(progress, rows, closed, self._late.take(), self._strays.take())
 
     def close_all(self) -> None:
         """Close every open pane, as if the watermark had passed it."""
@@ -189,7 +191,7 @@ class PlainFold:
         counts.away += home != self._partition
         pane = self._panes.get(start_ms) or self._open(start_ms, message.offset)
         if pane is NO_PANE:
-            self._ledger.add_late(event, start_ms, index, message)
+            self._add_late(event, start_ms, index, message)
         else:
             self._count_in(pane, event, message.offset)
         self._see(at_ms, append_ms)
@@ -214,6 +216,26 @@ class PlainFold:
         counts.max_event_ms = max(counts.max_event_ms, at_ms)
         counts.max_append_ms = max(counts.max_append_ms, append_ms)
         self._close_panes()
+
+    def _add_late(self, event: Event, start_ms: int, index: int, message: Message) -> None:
+        """Keep an event whose pane has closed; of one that is read again all is stored."""
+        if self.replaying:
+            return
+        total, position = self._plan.new_total(), (message.offset, index)
+        total.gathered.append(event)
+        total.offset = message.offset
+        late_id = id_hash(event.event_id if self._spec.dedupe else f"{position}")
+        row = self._row(start_ms, self._plan.key_of(event), total, late_id)
+        at_ms, append_ms = event.occurred_at, message.append_ms
+        self._late.add(LateEvent(start_ms, late_id, event.event_id, at_ms, append_ms, position, row))
+        self._counts.late += 1
+
+    def _row(self, start_ms: int, key: Key, total: Total, late_id: int) -> Row:
+        """A total as a row of its window."""
+        version = version_of(self._ledger.stored.epoch, total.offset)
+        # an absent dimension is the empty string, which no valid code can be
+        dimensions = (value or "" for value in key)
+        return (start_ms // 1000, *dimensions, late_id, version, *self._plan.columns(total))
 
     def _open(self, start_ms: int, offset: int) -> Pane:
         """A new pane, or NO_PANE where the watermark has closed it."""

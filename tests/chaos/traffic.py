@@ -237,6 +237,7 @@ class Traffic:
         plan, which = self.plan, self._rng.random()
         if which < plan.crc32:
             return replace(message, partition=crc32(message.key or b"") % plan.partitions)
-        if which < plan.crc32 + plan.keyless:
+        # a client may refuse a message of neither
+        if which < plan.crc32 + plan.keyless and message.value is not None:
             return replace(message, key=None, partition=self._rng.randrange(plan.partitions))
         return message

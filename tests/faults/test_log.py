@@ -220,13 +220,14 @@ def test_partitions_are_added_under_load(rig: Rig, traffic: Mischief, flood: Flo
     rig.start_workers(2)
     feed = rig.feed(flood(seed), rate=500)
     time.sleep(Random(seed).uniform(0.2, 1))
-    kafka.grow(rig.stack.brokers, CAMERA, PARTITIONS + 2)
+    for topic in rig.topics:
+        kafka.grow(rig.stack.brokers, topic, PARTITIONS + 2)
     # a producer that knows them from its start
     rig.feed(traffic(seed, 1000, name="after", partitions=PARTITIONS + 2)).join()
     feed.stop()
     verdict = rig.judge()
     assert verdict.equal, verdict
-    assert len({place for place in rig.positions() if place[0] == CAMERA}) == PARTITIONS + 2
+    assert len(rig.positions()) == len(rig.topics) * (PARTITIONS + 2)
 
 
 def test_aborted_transactions_do_not_count(rig: Rig, traffic: Mischief, seed: int) -> None:

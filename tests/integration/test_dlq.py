@@ -127,7 +127,7 @@ def test_the_life_of_dead_letters(
 
 
 def test_an_event_of_a_bundle_meets_its_bundle(stream: River, songlo: Commands) -> None:
-    """It goes to the partition of the bundle, where its gateway sends the corrected bundle again."""
+    """It goes home, and so do the events of the corrected bundle that its gateway sends again."""
     wrong, right = [message(event(0), event(4, kind=kind), event(8)) for kind in ("xe", "vehicle")]
     stream.produce([(b"gateway-1", wrong)])
     stream.start()

@@ -32,6 +32,10 @@ AUTHORIZER = {
 HOME = [StrayMessage(home, b"[]", 1) for home in (0, 1, 2, 0)]
 
 
+async def nothing() -> None:
+    """What there is to be said before a send."""
+
+
 @pytest.fixture
 def stream(stack: Stack, tmp_path: Path) -> Iterator[River]:
     """A topic, and no worker."""
@@ -71,8 +75,8 @@ def test_each_message_is_in_its_home_when_the_send_returns(stream: River) -> Non
     """By one producer, kept for the next time."""
 
     async def body(sender: StraySender) -> None:
-        await sender.send(stream.name, HOME)
-        await sender.send(stream.name, HOME[:2])
+        await sender.send(stream.name, HOME, nothing)
+        await sender.send(stream.name, HOME[:2], nothing)
 
     with_sender(stream.stack.brokers, body)
     assert stream.ends() == {0: 3, 1: 2, 2: 1}
@@ -82,7 +86,7 @@ def test_a_home_that_is_not_there_is_told(stream: River) -> None:
     """Kafka is asked again first: a broker may not know all partitions yet. Nothing is sent."""
     strays = [*HOME, StrayMessage(7, b"[]", 1)]
     with pytest.raises(StraysRefused, match=rf"{stream.name}: partition 7 .* there are 3: .*--rehome"):
-        with_sender(stream.stack.brokers, lambda sender: sender.send(stream.name, strays))
+        with_sender(stream.stack.brokers, lambda sender: sender.send(stream.name, strays, nothing))
     assert sum(stream.ends().values()) == 0
 
 
@@ -90,7 +94,7 @@ def test_nobody_at_that_address_is_waited_for(caplog: pytest.LogCaptureFixture) 
     """It says so again and again; a stop that gives up waits for nothing."""
 
     async def body(sender: StraySender) -> tuple[bool, bool]:
-        send = asyncio.ensure_future(sender.send("camera.events", HOME))
+        send = asyncio.ensure_future(sender.send("camera.events", HOME, nothing))
         while caplog.text.count("Kafka is away (strays of camera.events)") < 2:
             await asyncio.sleep(0.02)
         busy = sender.holds_up(time.monotonic())
@@ -107,10 +111,10 @@ def test_kafka_that_hangs_is_waited_for_and_a_farewell_is_not(own: LocalStack, t
     assert pid is not None
 
     async def body(sender: StraySender) -> float:
-        await sender.send(to.name, HOME)
+        await sender.send(to.name, HOME, nothing)
         try:
             os.kill(pid, signal.SIGSTOP)
-            send = asyncio.ensure_future(sender.send(to.name, HOME))
+            send = asyncio.ensure_future(sender.send(to.name, HOME, nothing))
             done, _ = await asyncio.wait([send], timeout=3)
             assert not done
         finally:
@@ -118,7 +122,7 @@ def test_kafka_that_hangs_is_waited_for_and_a_farewell_is_not(own: LocalStack, t
         await asyncio.wait_for(send, 60)
         try:
             os.kill(pid, signal.SIGSTOP)
-            send = asyncio.ensure_future(sender.send(to.name, HOME))
+            send = asyncio.ensure_future(sender.send(to.name, HOME, nothing))
             await asyncio.wait([send], timeout=0.2)
             send.cancel()
             began = time.monotonic()

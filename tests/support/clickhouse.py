@@ -6,15 +6,15 @@ from uuid import uuid4
 
 from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.migrate import migrate
+from streams.core.late import LateEvent, LateEvents
+from streams.core.rows import Row, Rows
 from streams.core.values import (
     Changes,
     ClosedPane,
     DeadLetter,
-    LateEvent,
     Noted,
     Progress,
-    Row,
-    Rows,
+    StrayMessage,
     version_of,
 )
 from streams.registry import load_streams
@@ -94,9 +94,11 @@ def changes(
     late: list[LateEvent] | None = None,
     dead: list[DeadLetter] | None = None,
     noted: list[Noted] | None = None,
+    strays: list[StrayMessage] | None = None,
     **progress: int,
 ) -> Changes:
     """What one partition has to flush; its progress counts the late events and dead letters given."""
     counted = {"late": len(late or []), "dead": len(dead or []), **progress}
     at = Progress(spec.name, spec.topic, partition, **counted)
-    return Changes(at, Rows.of(rows or []), closed or [], late or [], dead or [], noted or [])
+    events = LateEvents.of(late or [])
+    return Changes(at, Rows.of(rows or []), closed or [], events, dead or [], noted or [], strays or [])

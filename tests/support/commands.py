@@ -30,13 +30,15 @@ class Commands:
             "clickhouse": stream.stack.clickhouse,
             "clickhouse_http": http,
             "clickhouse_database": stream.server.database,
+            "group": stream.name,
         }
         for name, value in settings.items():
             monkeypatch.setenv(f"SONGLO_{name.upper()}", value)
         monkeypatch.delenv("SONGLO_TEST_STACK", raising=False)
         specs = {name: replace(load_streams()[name], topic=topic) for name, topic in topics.items()}
-        for module in ("lag", "drain", "produce", "dlq.replay", "dlq.fetch"):
-            monkeypatch.setattr(import_module(f"infra.cli.{module}"), "load_streams", lambda: specs)
+        cli_modules = ("lag", "drain", "produce", "dlq.replay", "dlq.fetch", "topics", "migrate")
+        for module in (*(f"infra.cli.{name}" for name in cli_modules), "infra.operate.homes.start"):
+            monkeypatch.setattr(import_module(module), "load_streams", lambda: specs)
 
     def __call__(self, *args: str) -> int:
         """The exit status of one command."""

@@ -80,7 +80,7 @@ class Identities:
         except (KafkaError, OSError, TimeoutError) as error:
             raise LogUnknown(f"Kafka does not tell the ids of its topics: {error!r}") from error
         return {
-            topic["name"]: KafkaTopic(_id(topic), len(topic["partitions"]))
+            topic["name"]: KafkaTopic(id_text(topic), len(topic["partitions"]))
             for topic in described
             if not topic["error_code"]
         }
@@ -129,6 +129,7 @@ def _settle(future: "Future[T]", call: Callable[[], T]) -> None:
         future.set_exception(error)
 
 
-def _id(topic: dict[str, Any]) -> str:
+def id_text(topic: dict[str, Any]) -> str:
+    """Kafka's own id of a topic that kafka-python has described, as Kafka's tools show it; '' for none."""
     known = UUID(topic.get("topic_id") or str(NO_ID))
     return "" if known == NO_ID else urlsafe_b64encode(known.bytes).decode().rstrip("=")

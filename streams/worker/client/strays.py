@@ -6,7 +6,7 @@ Each send is waited for, and may be repeated whole: at home an event counts once
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -21,6 +21,8 @@ from streams.worker.errors import StraysRefused
 from streams.worker.waiting import LONGEST_PAUSE_S, RECHECKS, Insistence
 
 log = logging.getLogger(__name__)
+
+SaySo = Callable[[], Awaitable[object]]
 
 # as `songlo topics` lets messages of a topic be
 REQUEST_BYTES = 8 * 1024 * 1024
@@ -44,11 +46,14 @@ class StraySender:
         # answers in turn that a producer does not try again
         self._refusals = 0
 
-    async def send(self, topic: str, messages: Sequence[StrayMessage]) -> None:
-        """Return once Kafka has them all, however long it is away; raises StraysRefused."""
+    async def send(self, topic: str, messages: Sequence[StrayMessage], say_so: SaySo) -> None:
+        """Return once Kafka has them all, however long it is away; raises StraysRefused.
+
+        `say_so` is called right before each try, and may raise: a worker may have been frozen since the last.
+        """
         self._sends_since = time.monotonic()
         try:
-            attempt = partial(self._attempt, topic, messages)
+            attempt = partial(self._attempt, topic, messages, say_so)
             await self._insistence.until_done(attempt, f"strays of {topic}")
         finally:
             self._sends_since = None
@@ -66,9 +71,9 @@ class StraySender:
                 async with asyncio.timeout(CLOSE_S):
                     await producer.stop()
 
-    async def _attempt(self, topic: str, messages: Sequence[StrayMessage]) -> None:
+    async def _attempt(self, topic: str, messages: Sequence[StrayMessage], say_so: SaySo) -> None:
         """One try by one producer, which is no longer used once it has failed."""
-        work = asyncio.ensure_future(self._deliver(topic, messages))
+        work = asyncio.ensure_future(self._deliver(topic, messages, say_so))
         began = time.monotonic()
         try:
             # what is passing is tried again by the producer itself, which does not say for how long by now
@@ -87,12 +92,13 @@ class StraySender:
         finally:
             work.cancel()
 
-    async def _deliver(self, topic: str, messages: Sequence[StrayMessage]) -> None:
+    async def _deliver(self, topic: str, messages: Sequence[StrayMessage], say_so: SaySo) -> None:
         producer = self._producer or await self._connect()
         by_home: dict[int, list[bytes]] = {}
         for message in messages:
             by_home.setdefault(message.home, []).append(message.value)
         await self._look_for(producer, topic, by_home)
+        await say_so()
         lanes = asyncio.Semaphore(AT_ONCE)
 
         async def send_all(home: int, values: Iterable[bytes]) -> None:

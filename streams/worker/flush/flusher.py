@@ -18,6 +18,7 @@ from streams.worker.flush.steps import (
     drop_late_duplicates,
     go_through,
     progress_steps,
+    put_sending,
     row_steps,
     strays_of,
 )
@@ -127,13 +128,14 @@ async def _flush_stream(runtime: Runtime, spec: StreamSpec, group: list[Captured
     )
     must_have = runtime.acknowledged.versions(spec.topic, runtime.positions().keys())
     strays = strays_of(settled)
+    say_so = partial(runtime.sink_thread.call, partial(put_sending, sink, spec, settled))
 
     async def store() -> None:
         # all of it again after any failure: a store that comes back may have lost rows
         await _call(runtime, partial(row_steps, sink, spec, settled))
         if strays:
             runtime.failpoint(BEFORE_STRAYS)
-            await runtime.strays.send(spec.topic, strays)
+            await runtime.strays.send(spec.topic, strays, say_so)
             runtime.failpoint(AFTER_STRAYS)
             # but these are safe
             strays.clear()

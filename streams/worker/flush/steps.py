@@ -66,9 +66,15 @@ def steps(
     yield from row_steps(sink, spec, settled)
     if strays := strays_of(settled):
         yield BEFORE_STRAYS
+        put_sending(sink, spec, settled)
         send(strays)
         yield AFTER_STRAYS
     yield from progress_steps(sink, spec, settled, stored)
+
+
+def put_sending(sink: Sink, spec: StreamSpec, settled: Sequence[Changes]) -> None:
+    """Say that strays are about to be sent, right before they are; SinkFenced: they must not be."""
+    sink.put_sending(spec, [c for c in settled if c.strays])
 
 
 def strays_of(settled: Sequence[Changes]) -> list[StrayMessage]:

@@ -114,6 +114,13 @@ def test_traffic_brings_all_that_goes_wrong(seed: int) -> None:
     assert read / 10 < strays < read / 3
 
 
+def test_every_message_can_be_sent() -> None:
+    """By a client that refuses one without key and value, to a partition that there is."""
+    for m in Traffic(plan(1, 5000)):
+        assert m.key is not None or m.value is not None
+        assert 0 <= m.sent_to(PARTITIONS) < PARTITIONS
+
+
 def test_repeats_come_by_other_producers_than_the_events() -> None:
     """Or nobody would need homes: more would be found to be new where each counts where it is."""
     world = World(Traffic(plan(1)))

@@ -1,0 +1,1 @@
+"""Other homes for the events of topics that are there: looked for, given and told."""
