@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from sinks.clickhouse import FENCE, ClickHouseAccess, External, Session
+from streams.core.rehoming import CannotRehome, Edge
 from streams.core.values import OFFSET_BITS
-from streams.rehome import CannotRehome, Edge
 from streams.spec import StreamSpec
 
 # tables of all streams, in the order in which a flush writes them

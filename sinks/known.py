@@ -1,17 +1,21 @@
 """What is known of ids: those of closed panes, and those of late events with where each was met first."""
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
 from sinks.clickhouse import External, Session
-from streams.core.values import PaneIds, Position, version_of
+from streams.core.late import Position
+from streams.core.values import PaneIds, version_of
 
 # (partition, window_start_ms)
 PaneKey = tuple[int, int]
+# partition, start in epoch seconds, ids
+Asked = tuple[int, int, bytes]
 
-# panes whose ids are fetched by one query, and ids that one asks for
-PANES_PER_QUERY, IDS_PER_QUERY = 2000, 20_000
+# panes that one query is about; those of which it looks through all ids, as the server holds some of them at
+# once; and the bytes of the ids that it asks for, unless a single pane has more
+PANES_PER_QUERY, WHOLE_PANES_PER_QUERY, BYTES_PER_QUERY = 2000, 400, 2 << 20
 
 # the wanted panes travel as a table: thousands of them would not fit into the text of a query
 _WANTED = [("partition", "UInt16"), ("window_start", "DateTime('Asia/Ho_Chi_Minh')")]
@@ -28,19 +32,29 @@ _SELECT_LATE = """
     GROUP BY partition, window_start, id
 """
 
-# only what is asked for comes back: panes of a busy week hold more ids than a worker has memory
-_ASKED = [*_WANTED, ("id", "UInt64")]
+# only what is asked for comes back: panes of a busy week hold more ids than a worker has memory; ids travel
+# as the bytes of their array both ways, those of a pane in a row
+_ASKED = [*_WANTED, ("asked", "String")]
 _SELECT_ON_TIME = """
-    SELECT DISTINCT partition, toUnixTimestamp(window_start), id
-    FROM pane_ids ARRAY JOIN ids AS id
+    SELECT partition, toUnixTimestamp(window_start),
+        reinterpret(arrayIntersect(ids, reinterpret(asked, 'Array(UInt64)')), 'String')
+    FROM pane_ids ANY LEFT JOIN wanted USING (partition, window_start)
     WHERE topic = %(topic)s AND (partition, window_start) IN (SELECT partition, window_start FROM wanted)
-        AND (partition, window_start, id) IN wanted
 """
 _SELECT_FIRST = """
-    SELECT partition, toUnixTimestamp(window_start), id, min((epoch, offset, `index`)) AS first
-    FROM late_events
-    WHERE topic = %(topic)s AND (partition, window_start, id) IN wanted
-    GROUP BY partition, window_start, id
+    SELECT partition, toUnixTimestamp(window_start), reinterpret(groupArray(id), 'String'),
+        reinterpret(groupArray(toUInt64(first.1)), 'String'), reinterpret(groupArray(first.2), 'String'),
+        reinterpret(groupArray(toUInt64(first.3)), 'String')
+    FROM (
+        SELECT partition, window_start, id, min((epoch, offset, `index`)) AS first
+        FROM late_events
+        WHERE topic = %(topic)s AND (partition, window_start) IN (SELECT partition, window_start FROM wanted)
+            AND (partition, window_start, id) IN (
+                SELECT partition, window_start, arrayJoin(reinterpret(asked, 'Array(UInt64)')) FROM wanted
+            )
+        GROUP BY partition, window_start, id
+    )
+    GROUP BY partition, window_start
 """
 
 
@@ -51,7 +65,7 @@ def pane_ids(session: Session, topic: str, wanted: Mapping[int, Collection[int]]
     while some := list(islice(panes, PANES_PER_QUERY)):
         external = [External("wanted", _WANTED, some)]
         on_time = _on_time(session, topic, external)
-        late = _first_positions(session, _SELECT_LATE, topic, external)
+        late = _first_positions(session, topic, external)
         for key in on_time.keys() | late.keys():
             found[key] = PaneIds(on_time.get(key, ()), late.get(key, {}))
     return found
@@ -61,20 +75,36 @@ def known_ids(
     session: Session, topic: str, asked: Mapping[PaneKey, Collection[int]]
 ) -> dict[PaneKey, PaneIds]:
     """Of the ids asked for by (partition, window_start_ms) those that are known; absent means none."""
-    ids = iter([(p, start_ms // 1000, each) for (p, start_ms), of in asked.items() for each in of])
-    found: dict[PaneKey, PaneIds] = {}
-    while some := list(islice(ids, IDS_PER_QUERY)):
+    rows = [
+        (partition, start_ms // 1000, array("Q", ids).tobytes())
+        for (partition, start_ms), ids in asked.items()
+    ]
+    on_time, late = dict[PaneKey, set[int]](), dict[PaneKey, dict[int, Position]]()
+    for some in _questions(rows, WHOLE_PANES_PER_QUERY):
         external = [External("wanted", _ASKED, some)]
-        on_time: dict[PaneKey, set[int]] = {}
-        rows = session.stream("pane_ids", _SELECT_ON_TIME, {"topic": topic}, external)
-        for partition, start, each in rows:
-            on_time.setdefault((partition, start * 1000), set()).add(each)
-        late = _first_positions(session, _SELECT_FIRST, topic, external)
-        for key in on_time.keys() | late.keys():
-            before = found.get(key, PaneIds())
-            merged = sorted(on_time.get(key, set()).union(before.on_time))
-            found[key] = PaneIds(array("Q", merged), before.late | late.get(key, {}))
-    return found
+        found = session.stream("pane_ids", _SELECT_ON_TIME, {"topic": topic}, external)
+        for partition, start, packed in found:
+            if packed:
+                on_time.setdefault((partition, start * 1000), set()).update(array("Q", packed))
+    for some in _questions(rows, PANES_PER_QUERY):
+        late |= _packed_positions(session, topic, [External("wanted", _ASKED, some)])
+    return {
+        key: PaneIds(array("Q", sorted(on_time.get(key, ()))), late.get(key, {}))
+        for key in on_time.keys() | late.keys()
+    }
+
+
+def _questions(rows: Sequence[Asked], panes: int) -> Iterator[list[Asked]]:
+    """What each of the queries asks for: at most so many panes, and not too many ids."""
+    some, size = list[Asked](), 0
+    for row in rows:
+        if some and (size + len(row[-1]) > BYTES_PER_QUERY or len(some) == panes):
+            yield some
+            some, size = [], 0
+        some.append(row)
+        size += len(row[-1])
+    if some:
+        yield some
 
 
 def _on_time(session: Session, topic: str, wanted: Sequence[External]) -> dict[PaneKey, "array[int]"]:
@@ -88,11 +118,23 @@ def _on_time(session: Session, topic: str, wanted: Sequence[External]) -> dict[P
 
 
 def _first_positions(
-    session: Session, sql: str, topic: str, wanted: Sequence[External]
+    session: Session, topic: str, wanted: Sequence[External]
 ) -> dict[PaneKey, dict[int, Position]]:
     found: dict[PaneKey, dict[int, Position]] = {}
-    rows = session.stream("late_events", sql, {"topic": topic}, wanted)
+    rows = session.stream("late_events", _SELECT_LATE, {"topic": topic}, wanted)
     for partition, start, late_id, first in rows:
         epoch, offset, index = first
         found.setdefault((partition, start * 1000), {})[late_id] = (version_of(epoch, offset), index)
+    return found
+
+
+def _packed_positions(
+    session: Session, topic: str, wanted: Sequence[External]
+) -> dict[PaneKey, dict[int, Position]]:
+    found: dict[PaneKey, dict[int, Position]] = {}
+    rows = session.stream("late_events", _SELECT_FIRST, {"topic": topic}, wanted)
+    for partition, start, *packed in rows:
+        ids, epochs, offsets, indexes = (array("Q", column) for column in packed)
+        versions = map(version_of, epochs, offsets)
+        found[partition, start * 1000] = dict(zip(ids, zip(versions, indexes, strict=True), strict=True))
     return found

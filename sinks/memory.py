@@ -8,18 +8,10 @@ from typing import cast
 
 from streams.core.breaker import Breaker
 from streams.core.home import Homes
+from streams.core.late import LateEvent
 from streams.core.rebuild import Correction
-from streams.core.values import (
-    Changes,
-    ClosedPane,
-    DeadLetter,
-    LateEvent,
-    Noted,
-    PaneIds,
-    Progress,
-    Row,
-    version_of,
-)
+from streams.core.rows import Row
+from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, PaneIds, Progress, version_of
 from streams.sink import SinkFenced
 from streams.spec import StreamSpec
 
@@ -92,7 +84,7 @@ class MemorySink:
         width = 1 + len(spec.dimensions)
         for c in changes:
             seconds, partition = c.progress.pane_ms // 1000, c.progress.partition
-            for row in (*c.rows, *(late.row for late in c.late)):
+            for row in (*c.rows, *c.late.rows):
                 late_id, version = row[width], cast(int, row[width + 1])
                 key = (row[0], seconds, *row[1:width], partition, late_id)
                 if key not in table or table[key][0] <= version:

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any, cast
 
 from sinks.memory import MemorySink, RowKey
-from streams.core.values import OFFSET_BITS, Row
-from streams.rehome import Edge
+from streams.core.rehoming import Edge
+from streams.core.rows import Row
+from streams.core.values import OFFSET_BITS
 from streams.spec import StreamSpec
 
 # behind any edge

@@ -7,9 +7,11 @@ from typing import Any, cast
 
 from sinks.memory import MemorySink, RowKey
 from streams.core.aggregate import Plan
+from streams.core.late import LateEvents
 from streams.core.parts import columns_of, held_in
 from streams.core.rebuild import Correction, Span, Stored, is_replaced
-from streams.core.values import Changes, Progress, Row, Rows
+from streams.core.rows import Row, Rows
+from streams.core.values import Changes, Progress
 from streams.shadow import Comparison, Difference, Kind
 from streams.spec import StreamSpec
 
@@ -69,7 +71,9 @@ class MemoryShadow:
 
     def swap_in(self) -> None:
         """Put all that was put into the stream's table."""
-        self._sink.put_rows(self._spec, [Changes(p, Rows.of(rows), [], [], []) for p, rows, _ in self._put])
+        self._sink.put_rows(
+            self._spec, [Changes(p, Rows.of(rows), [], LateEvents(), []) for p, rows, _ in self._put]
+        )
 
     def close(self) -> None:
         """Nothing to leave."""

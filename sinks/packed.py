@@ -1,16 +1,23 @@
-"""Rows that the fold has packed, as the blocks of one insert."""
+"""Rows and late events that the fold has packed, as the blocks of one insert."""
 
-import struct
 from collections.abc import Iterator, Sequence
 from typing import cast
 
 from sinks.batches import SHORT_S
-from streams.core.packed import BY_WIDTH, NUMBERS, Layout, Packed
-from streams.core.values import Changes, Rows
+from streams.core.late import LateEvents
+from streams.core.packed import BY_WIDTH, Layout, Packed
+from streams.core.rows import Rows
+from streams.core.values import Changes, Progress
+from streams.spec import StreamSpec
 
 # the columns of some rows
 Block = Sequence[Packed]
 
+# those of late_events
+LATE_COLUMNS = (
+    "stream", "topic", "partition", "window_start", "id", "event_id", "occurred_at", "append_time", "epoch",
+    "offset", "index",
+)  # fmt: skip
 # rows of one insert, unless a single partition has more
 MAX_PACKED = 250_000
 
@@ -31,44 +38,52 @@ def inserts(changes: Sequence[Changes]) -> Iterator[list[Changes]]:
 
 
 def packed_blocks(changes: Sequence[Changes]) -> list[Block] | None:
-    """The rows of each of them: columns in the order of `Rows`, then window_seconds and partition.
+    """The rows of each of them and of their late events: those of `Rows`, then window_seconds and partition.
 
     None where lists do: rows that are not packed or can't be, or of too many months.
     """
-    first = next((c.rows for c in changes if c.rows), Rows())
-    if not first or not all(c.rows.packed for c in changes):
+    some = [(c.progress, rows) for c in changes for rows in (c.rows, c.late.rows) if rows]
+    if not _can_be_packed([rows for _, rows in some]):
         return None
-    layouts = [*_roomy(first)]
-    try:
-        blocks: list[Block] = [block for c in changes for block in _blocks(c, layouts)]
-    except (struct.error, UnicodeError):
+    return [
+        [*_columns(rows), _same(at.pane_ms // 1000, len(rows)), _same(at.partition, len(rows))]
+        for at, rows in some
+    ]
+
+
+def late_blocks(spec: StreamSpec, changes: Sequence[Changes]) -> list[Block] | None:
+    """What registers the late events of each of them, in the order of `LATE_COLUMNS`; None where lists do."""
+    some = [c for c in changes if c.late]
+    if not _can_be_packed([c.late.rows for c in some]):
         return None
-    starts = frozenset[int]().union(*(block[0].distinct for block in blocks))
-    if max(starts) - min(starts) > SHORT_S:
-        return None
-    return blocks
+    return [[*_registered(spec, c.progress, c.late)] for c in some]
 
 
-def _blocks(changes: Changes, layouts: Sequence[Layout]) -> Iterator[Block]:
-    """The rows, and the late events' own."""
-    progress = changes.progress
-    late = zip(*(event.row for event in changes.late), strict=True)
-    columns = [Packed.of(layout, column) for layout, column in zip(layouts, late, strict=False)]
-    for block in (cast(Sequence[Packed], changes.rows.columns), columns):
-        if block:
-            count = len(block[0])
-            yield [*block, _same(progress.pane_ms // 1000, count), _same(progress.partition, count)]
+def _can_be_packed(some: Sequence[Rows]) -> bool:
+    if not some or not all(rows.packed for rows in some):
+        return False
+    starts = frozenset[int]().union(*(rows.starts for rows in some))
+    return max(starts) - min(starts) <= SHORT_S
 
 
-def _roomy(rows: Rows) -> Iterator[Layout]:
-    """Layouts that hold any values of these columns, however narrow those of the rows are."""
-    for n, column in enumerate(rows.columns):
-        layout = cast(Packed, column).layout
-        if layout is Layout.CODES:
-            yield Layout.TEXT
-        else:
-            # the first are times
-            yield Layout.U64 if n and layout in NUMBERS else layout
+def _registered(spec: StreamSpec, at: Progress, late: LateEvents) -> Iterator[Packed]:
+    count = len(late)
+    _, ids, event_ids, occurred_ms, append_ms, offsets, indexes = cast(Sequence[Packed], late.columns)
+    yield _same_text(spec.name, count)
+    yield _same_text(spec.topic, count)
+    yield _same(at.partition, count)
+    yield _columns(late.rows)[0]
+    yield from (ids, event_ids, occurred_ms, append_ms)
+    yield _same(at.epoch, count)
+    yield from (offsets, indexes)
+
+
+def _columns(rows: Rows) -> Block:
+    return cast(Sequence[Packed], rows.columns)
+
+
+def _same_text(text: str, count: int) -> Packed:
+    return Packed(Layout.CODES, count, b"\1" * count, words=Packed.of(Layout.TEXT, ["", text]))
 
 
 def _same(value: int, count: int) -> Packed:

@@ -9,9 +9,11 @@ from uuid import uuid4
 
 from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.store import ClickHouseSink
+from streams.core.late import LateEvents
 from streams.core.parts import Part
 from streams.core.rebuild import Correction, Span, Stored
-from streams.core.values import Changes, Progress, Row, Rows
+from streams.core.rows import Row, Rows
+from streams.core.values import Changes, Progress
 from streams.measures import Measure
 from streams.shadow import Comparison, Difference
 from streams.sink import SinkError
@@ -75,7 +77,7 @@ class ClickHouseShadow:
         self._corrections += [(progress, correction) for correction in corrections]
         shadow, rest = replace(self._spec, table=self._made), iter(rows)
         while some := list(islice(rest, PUT_ROWS)):
-            self._sink.put_rows(shadow, [Changes(progress, Rows.of(some), [], [], [])])
+            self._sink.put_rows(shadow, [Changes(progress, Rows.of(some), [], LateEvents(), [])])
 
     def compare(self, limit: int) -> Comparison:
         """What the stream's view shows, of the log up to where the rebuild ends, against what was put."""

@@ -1,6 +1,6 @@
 """The sink on ClickHouse: settled changes as columns of integers, strings and bytes."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import chain, islice
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sinks.batches import batches
 from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.known import PaneKey, known_ids, pane_ids
-from sinks.packed import inserts, packed_blocks
+from sinks.packed import LATE_COLUMNS, inserts, late_blocks, packed_blocks
 from streams.core.breaker import Breaker
 from streams.core.home import Homes
 from streams.core.values import Changes, PaneIds, Progress
@@ -18,10 +18,6 @@ from streams.spec import StreamSpec
 MAX_LISTED = 50_000
 
 _PROGRESS = tuple(f.name for f in fields(Progress))
-_LATE = (
-    "stream", "topic", "partition", "window_start", "id", "event_id", "occurred_at", "append_time", "epoch",
-    "offset", "index",
-)  # fmt: skip
 _BREAKER = ("stream", "changes", "at", "reason", "past")
 _HOMES = tuple(f.name for f in fields(Homes))
 _SENDING = ("topic", "partition", "epoch", "next_offset", "version")
@@ -68,20 +64,23 @@ class ClickHouseSink:
         for group in inserts(changes):
             if blocks := packed_blocks(group):
                 self._session.insert_blocks(spec.table, names, blocks)
-            else:
-                self._put_lists(spec, names, group)
+                continue
+            rows = (
+                (*row, c.progress.pane_ms // 1000, c.progress.partition)
+                for c in group
+                for row in chain(c.rows, c.late.rows)
+            )
+            self._put_lists(spec.table, names, rows, 0)
 
-    def _put_lists(self, spec: StreamSpec, names: Sequence[str], changes: Sequence[Changes]) -> None:
-        rows = (
-            (*row, c.progress.pane_ms // 1000, c.progress.partition)
-            for c in changes
-            for row in chain(c.rows, (late.row for late in c.late))
-        )
+    def _put_lists(
+        self, table: str, names: Sequence[str], rows: Iterator[tuple[Any, ...]], time: int
+    ) -> None:
+        """Insert rows, of which the column `time` says how they may be cut."""
         # values of Python take ten times what they take packed
         while some := [*islice(rows, MAX_LISTED)]:
             columns = _transposed(some)
-            for batch in batches(columns[0]):
-                self._session.insert(spec.table, names, _pick(columns, batch))
+            for batch in batches(columns[time]):
+                self._session.insert(table, names, _pick(columns, batch))
 
     def put_ids(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write the ids of closed panes."""
@@ -105,24 +104,27 @@ class ClickHouseSink:
 
     def put_late(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Register late events, so that their duplicates are found."""
-        rows = [
-            (
-                spec.name,
-                spec.topic,
-                c.progress.partition,
-                late.window_start_ms // 1000,
-                late.id,
-                late.event_id,
-                late.occurred_ms,
-                late.append_ms,
-                c.progress.epoch,
-                *late.position,
+        for group in inserts(changes):
+            if blocks := late_blocks(spec, group):
+                self._session.insert_blocks("late_events", LATE_COLUMNS, blocks)
+                continue
+            rows = (
+                (
+                    spec.name,
+                    spec.topic,
+                    c.progress.partition,
+                    late.window_start_ms // 1000,
+                    late.id,
+                    late.event_id,
+                    late.occurred_ms,
+                    late.append_ms,
+                    c.progress.epoch,
+                    *late.position,
+                )
+                for c in group
+                for late in c.late
             )
-            for c in changes
-            for late in c.late
-        ]
-        for batch in batches([row[3] for row in rows]):
-            self._session.insert("late_events", _LATE, _pick(_transposed(rows), batch))
+            self._put_lists("late_events", LATE_COLUMNS, rows, LATE_COLUMNS.index("window_start"))
 
     def put_dead(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         """Write dead letters, with their bytes as they came."""

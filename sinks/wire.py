@@ -52,7 +52,7 @@ def _fitted(kind: str, column: Packed, *, casting: bool) -> tuple[str, tuple[Byt
     if kind in _STRINGS and column.words is not None:
         return "LowCardinality(String)", _coded(column, column.words)
     if layout is Layout.I64:
-        return (kind, (column.data,)) if kind == "Int64" else None
+        return (kind, (column.data,)) if kind == "Int64" or kind.startswith("DateTime64(3") else None
     is_list = kind.startswith("Array(") and layout is Layout.LISTS
     inner = kind.removeprefix("Array(").removesuffix(")") if is_list else kind
     has, want = column.element if is_list else layout, _NUMBERS.get(inner)

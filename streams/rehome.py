@@ -6,61 +6,23 @@ what is older than the fence is refused, and what is newer begins with the progr
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from streams.core.fold import Fold
 from streams.core.home import Homes, newest
+from streams.core.late import LateEvents
 from streams.core.records import pack
-from streams.core.values import Changes, Progress, RecordBatch, Rows
+from streams.core.rehoming import LAST_EPOCH, CannotRehome, Edge, Target, current
+from streams.core.rows import Rows
+from streams.core.values import Changes, Progress, RecordBatch, version_of
 from streams.sink import Sink
 from streams.spec import StreamSpec
-
-# an epoch is 16 bits of a row's version
-LAST_EPOCH = 65_535
 
 ALL = range(1 << 16)
 
 NewFold = Callable[[Progress], Fold]
 Read = Callable[[Progress], Iterable[RecordBatch]]
-
-
-class CannotRehome(Exception):
-    """Other homes would lose something, or count it twice; says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is to hold of a topic from now on, see `streams.core.home.Homes`.
-
-    `starts` are the first offsets that its partitions' logs still have.
-    """
-
-    topic_id: str
-    starts: tuple[int, ...]
-    forward: bool
-
-    @property
-    def partitions(self) -> int:
-        """How many it has."""
-        return len(self.starts)
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """How far a partition is accounted for: behind it lies what these epochs have at this offset or later."""
-
-    partition: int
-    epochs: tuple[int, int]
-    offset: int
-    pane_ms: int = 1
-    watermark_ms: int = 0
-
-    @classmethod
-    def of(cls, stored: Progress) -> "Edge":
-        """That of a partition's progress, in its epoch."""
-        epochs = (stored.epoch, stored.epoch)
-        return cls(stored.partition, epochs, stored.next_offset, stored.pane_ms, stored.watermark_ms)
 
 
 class Fence(Protocol):
@@ -86,42 +48,6 @@ class Fence(Protocol):
 
     def windows(self) -> tuple[int, int] | None:
         """The starts of the first and the last window that hold anything, in epoch milliseconds."""
-
-
-def reason(known: Iterable[Homes], stored: Collection[Progress], height: int, target: Target) -> str:
-    """Why a topic needs other homes, as a clause for people; empty where it has those of the target.
-
-    `stored` are its partitions' `current` progress. A topic of which nothing is known needs none: its first
-    worker decides.
-    """
-    now = newest(known, target.topic_id)
-    if any(not p.homes for p in stored):
-        return "it was folded by a version that knew no homes"
-    if now is None:
-        return ""
-    told = {(p.homes, p.forward) for p in stored} - {(now.partitions, now.forward)}
-    if told or height > now.epoch or any(p.epoch < now.epoch for p in stored):
-        return "a rehoming was interrupted"
-    if now.partitions != target.partitions:
-        return f"homes are reckoned by {now.partitions} partitions, and it has {target.partitions}"
-    if now.forward != target.forward:
-        return f"strays are to {'be sent home' if target.forward else 'count where they are'}"
-    return ""
-
-
-def current(stored: Mapping[int, Progress], known: Iterable[Homes], target: Target) -> dict[int, Progress]:
-    """The progress of the topic as it is; of one that was made anew some may still be of its former life.
-
-    Raises CannotRehome where no worker has met the topic since.
-    """
-    former = {p for p, at in stored.items() if at.topic_id and target.topic_id not in ("", at.topic_id)}
-    if former and newest(known, target.topic_id) is None:
-        at = stored[min(former)]
-        raise CannotRehome(
-            f"{at.topic}: it was deleted and created again: there is nothing to rehome before workers have "
-            f"met it: start them with SONGLO_EPOCH={at.epoch + 1} to count the new log as well"
-        )
-    return {p: stored[p] for p in sorted(stored.keys() - former)}
 
 
 def rehome(
@@ -152,9 +78,10 @@ def rehome(
             sink.put_rows(spec, [changes])
         if changes.closed:
             sink.put_ids(spec, [changes])
-        moved.append(Changes(_moved(changes.progress, progress, target), Rows(), [], [], []))
+        moved.append(Changes(_moved(changes.progress, progress, target), Rows(), [], LateEvents(), []))
     yield "rehome.before_homes"
     _decide(sink, spec, _next(spec, now, target, epoch, stored))
+    _carry_past(sink, spec, stored, epoch)
     yield "rehome.before_progress"
     # of all partitions at once, so that none goes on by another decision than the others
     if moved:
@@ -210,7 +137,7 @@ def _closed(fold: Fold, stored: Progress, read: Read) -> Changes:
         rest = RecordBatch(fold.position, stored.next_offset, stored.max_append_ms, [], [])
         fold.fold(pack(rest))
     fold.close_all()
-    return fold.capture() or Changes(fold.progress, Rows(), [], [], [])
+    return fold.capture() or Changes(fold.progress, Rows(), [], LateEvents(), [])
 
 
 def _moved(closed: Progress, stored: Progress, target: Target) -> Progress:
@@ -230,6 +157,22 @@ def _next(
     offsets = tuple(stored[p].next_offset if p in stored else 0 for p in range(max(stored, default=-1) + 1))
     change = now.change + 1 if now else 0
     return Homes(spec.topic, target.topic_id, change, target.partitions, target.forward, epoch, offsets)
+
+
+def _carry_past(sink: Sink, spec: StreamSpec, stored: Mapping[int, Progress], epoch: int) -> None:
+    """What a resumed stream was to skip behind the positions is skipped in the new epoch too."""
+    breaker = sink.breakers().get(spec.name)
+    if breaker is None:
+        return
+    ahead = {p: past for p, past in breaker.past.items() if p in stored and _is_ahead(past, stored[p])}
+    past = {p: version_of(epoch, at & version_of(1, 0) - 1) for p, at in ahead.items()}
+    if past:
+        # two changes: what is paused stays so
+        sink.put_breaker(replace(breaker, changes=breaker.changes + 2, past={**breaker.past, **past}))
+
+
+def _is_ahead(past: int, stored: Progress) -> bool:
+    return stored.version < past < version_of(stored.epoch + 1, 0)
 
 
 def _decide(sink: Sink, spec: StreamSpec, homes: Homes) -> None:

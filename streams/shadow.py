@@ -9,16 +9,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from streams.core.home import first_epoch
-from streams.core.rebuild import (
-    Correction,
-    Rebuild,
-    Span,
-    Stored,
-    earlier_logs,
-    newest_closed,
-)
+from streams.core.rebuild import Correction, Rebuild, Span, Stored, earlier_logs, newest_closed
+from streams.core.rows import Row
 from streams.core.rules import Rules
-from streams.core.values import Progress, RecordBatch, Row
+from streams.core.values import Progress, RecordBatch
 from streams.sink import Sink
 from streams.spec import StreamSpec
 

@@ -1,27 +1,15 @@
-"""What a fold keeps of a partition beside its windows: counts, progress, late events, what it refuses."""
+"""What a fold keeps of a partition beside its windows and late events: counts, progress, what it refuses."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from schemas.codec import Refusal
-from schemas.event import Event
-from streams.core.aggregate import Key, Plan, Total
 from streams.core.late import LateEvents
 from streams.core.message import Message
-from streams.core.pane import id_hash
 from streams.core.refusals import Refusals
+from streams.core.rows import Rows
 from streams.core.rules import Rules, watermark
-from streams.core.values import (
-    Changes,
-    ClosedPane,
-    LateEvent,
-    Progress,
-    Row,
-    Rows,
-    StrayMessage,
-    Unread,
-    version_of,
-)
+from streams.core.values import Changes, ClosedPane, Progress, StrayMessage, Unread
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
@@ -34,6 +22,7 @@ class Counts(Protocol):
     max_append_ms: int
     folded: int
     duplicates: int
+    late: int
     strays: int
     away: int
 
@@ -47,6 +36,7 @@ class PlainCounts:
     max_append_ms: int = 0
     folded: int = 0
     duplicates: int = 0
+    late: int = 0
     strays: int = 0
     away: int = 0
 
@@ -55,14 +45,12 @@ class Ledger:
     """The books of one partition, kept alike by each fold; `counts` are the fold's own."""
 
     __slots__ = (
-        "_late_events", "_plan", "_reported", "_rules", "_spec",
-        "counts", "dead", "late", "refusals", "stored",
+        "_reported", "_rules", "counts", "dead", "refusals", "stored",
     )  # fmt: skip
 
-    def __init__(self, spec: StreamSpec, rules: Rules, plan: Plan, stored: Progress, counts: Counts) -> None:
-        self._spec, self._rules, self._plan = spec, rules, plan
+    def __init__(self, spec: StreamSpec, rules: Rules, stored: Progress, counts: Counts) -> None:
+        self._rules = rules
         self.stored = self._reported = stored
-        self._late_events = LateEvents()
         self.refusals = Refusals(spec.key, rules.limits)
         self.counts = counts
         counts.position = stored.replay_from
@@ -86,12 +74,12 @@ class Ledger:
     def events(self) -> int:
         """Events read since the partition's beginning, whatever became of them."""
         counts = self.counts
-        return counts.folded + counts.duplicates + counts.strays + self.late + self.dead
+        return counts.folded + counts.duplicates + counts.late + counts.strays + self.dead
 
     @property
     def bytes(self) -> int:
-        """About how much memory what waits beside windows takes."""
-        return self._late_events.bytes + self.refusals.bytes
+        """About how much memory the refusals that wait take."""
+        return self.refusals.bytes
 
     def end_replay(self) -> bool:
         """Whether the panes are rebuilt; of all else that was read again nothing is news then."""
@@ -102,9 +90,8 @@ class Ledger:
 
     def _count_from_stored(self) -> None:
         stored, counts = self.stored, self.counts
-        counts.folded, counts.duplicates = stored.folded, stored.duplicates
-        counts.strays, counts.away = stored.strays, stored.away
-        self.late, self.dead = stored.late, stored.dead
+        counts.folded, counts.duplicates, counts.late = stored.folded, stored.duplicates, stored.late
+        counts.strays, counts.away, self.dead = stored.strays, stored.away, stored.dead
 
     def close_all(self) -> None:
         """From here on no pane is open any more: the watermark is behind the last that may have been.
@@ -129,7 +116,7 @@ class Ledger:
             max_append_ms=counts.max_append_ms,
             folded=counts.folded,
             duplicates=counts.duplicates,
-            late=self.late,
+            late=counts.late,
             dead=self.dead,
             strays=counts.strays,
             away=counts.away,
@@ -140,24 +127,16 @@ class Ledger:
         return not self.replaying and progress != self._reported
 
     def take(
-        self, progress: Progress, rows: Rows, closed: list[ClosedPane], strays: list[StrayMessage]
+        self,
+        progress: Progress,
+        rows: Rows,
+        closed: list[ClosedPane],
+        late: LateEvents,
+        strays: list[StrayMessage],
     ) -> Changes:
-        """All that waits, together with these windows and strays and the progress that they belong to."""
+        """All that waits of the fold, what was refused, and the progress that all of it belongs to."""
         self._reported = progress
-        return Changes(progress, rows, closed, self._late_events.take(), *self.refusals.take(), strays)
-
-    def add_late(self, event: Event, start_ms: int, index: int, message: Message) -> None:
-        """Keep an event whose pane has closed; of one that is read again all is stored."""
-        if self.replaying:
-            return
-        total, position = self._plan.new_total(), (message.offset, index)
-        total.gathered.append(event)
-        total.offset = message.offset
-        late_id = id_hash(event.event_id if self._spec.dedupe else f"{position}")
-        row = self.row(start_ms, self._plan.key_of(event), total, late_id)
-        at_ms, append_ms = event.occurred_at, message.append_ms
-        self._late_events.add(LateEvent(start_ms, late_id, event.event_id, at_ms, append_ms, position, row))
-        self.late += 1
+        return Changes(progress, rows, closed, late, *self.refusals.take(), strays)
 
     def refuse(self, refusal: Refusal, message: Message) -> None:
         """Refuse one event of a message, or the whole of it."""
@@ -187,10 +166,3 @@ class Ledger:
             self.refuse(Refusal(0, "", unread.reason, unread.raw), message)
             counts.position = unread.next_offset
         return rebuilt
-
-    def row(self, start_ms: int, key: Key, total: Total, late_id: int) -> Row:
-        """A total as a row of its window."""
-        version = version_of(self.stored.epoch, total.offset)
-        # an absent dimension is the empty string, which no valid code can be
-        dimensions = (value or "" for value in key)
-        return (start_ms // 1000, *dimensions, late_id, version, *self._plan.columns(total))

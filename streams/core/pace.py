@@ -38,5 +38,5 @@ def parts(changes: Iterable[Changes]) -> int:
     """About how many parts the rows of one stream make: one for each month of their windows."""
     starts = set[int]()
     for c in changes:
-        starts.update(c.rows.starts, (late.window_start_ms // 1000 for late in c.late))
+        starts.update(c.rows.starts, c.late.rows.starts)
     return len({start // MONTH_S for start in starts})

@@ -8,11 +8,13 @@ elements. ClickHouse calls this Native.
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, compress
 from typing import Any, overload
+
+from streams.core.selection import lengths_of, of_elements, some_numbers, some_texts, text_length
 
 Bytes = bytes | memoryview
 
@@ -33,6 +35,8 @@ class Layout(Enum):
 
 # those of numbers >= 0 of at most 64 bits, and each by its bytes
 NUMBERS = (Layout.U8, Layout.U16, Layout.U32, Layout.U64)
+# values made at once where a column is asked for all of them
+UNPACKED = 1024
 BY_WIDTH = {struct.calcsize(layout.value): layout for layout in NUMBERS}
 
 
@@ -94,6 +98,24 @@ class Packed(Sequence[Any]):
         words[1::2] = array("Q", bytes(high))
         return Packed(Layout.U128, self.length, words.tobytes())
 
+    def select(self, kept: bytes | bytearray) -> "Packed":
+        """The values whose byte of `kept` is 1 and not 0, without making values of them."""
+        count, ends = kept.count(1), self.ends
+        match self.layout:
+            case Layout.TEXT:
+                data = some_texts(bytes(self.data), kept)
+            case Layout.LISTS:
+                lengths = lengths_of(self.ends)
+                data = some_numbers(self.element.value, self.data, of_elements(kept, lengths))
+                ends = _numbers(Layout.U64, [*accumulate(compress(lengths, kept))])
+            case Layout.U128:
+                twice = bytearray(2 * len(kept))
+                twice[::2] = twice[1::2] = kept
+                data = some_numbers("Q", self.data, twice)
+            case layout:
+                data = some_numbers("B" if self.words is not None else layout.value, self.data, kept)
+        return replace(self, length=count, data=data, ends=ends, known=None)
+
     def __len__(self) -> int:
         return self.length
 
@@ -107,7 +129,9 @@ class Packed(Sequence[Any]):
             return _lists(self)
         if self.layout is Layout.U128:
             return (low | high << 64 for low, high in struct.iter_unpack("<QQ", self.data))
-        return (value for (value,) in struct.iter_unpack(f"<{self.layout.value}", self.data))
+        size = UNPACKED * struct.calcsize(self.layout.value)
+        pieces = (self.data[at : at + size] for at in range(0, len(self.data), size))
+        return chain.from_iterable(_unpacked(self.layout, piece) for piece in pieces)
 
     @overload
     def __getitem__(self, at: int) -> Any: ...
@@ -121,6 +145,11 @@ class Packed(Sequence[Any]):
         return isinstance(other, Sequence) and self.values == [*other]
 
     __hash__ = None  # type: ignore[assignment]  # as a list's
+
+
+def selected(column: Sequence[Any], kept: bytes | bytearray) -> Sequence[Any]:
+    """The values of any column whose byte of `kept` is 1 and not 0; what is packed remains so."""
+    return column.select(kept) if isinstance(column, Packed) else [*compress(column, kept)]
 
 
 def _numbers(layout: Layout, values: Sequence[int]) -> bytes:
@@ -161,11 +190,6 @@ def _text(value: str) -> bytes:
 def _texts(data: bytes) -> Iterator[str]:
     at = 0
     while at < len(data):
-        length = shift = 0
-        while (byte := data[at]) > 127:
-            length |= (byte & 127) << shift
-            shift, at = shift + 7, at + 1
-        length |= byte << shift
-        at += 1
-        yield data[at : at + length].decode()
-        at += length
+        length, begin = (data[at], at + 1) if data[at] < 128 else text_length(data, at)
+        at = begin + length
+        yield data[begin:at].decode()

@@ -4,23 +4,23 @@ Windows as panes: Li et al., No pane, no gain (SIGMOD Record 2005).
 """
 
 from collections.abc import Iterator
-from operator import attrgetter
 
 from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
-from streams.core.aggregate import Plan
+from streams.core.aggregate import Key, Plan, Total
 from streams.core.fold import ENDLESS, Batches
 from streams.core.framing import unpack
-from streams.core.home import partition_of
+from streams.core.late import GatheredLate, LateEvent
 from streams.core.ledger import Ledger, PlainCounts
 from streams.core.message import Message, in_order
-from streams.core.pane import Pane
+from streams.core.pane import Pane, id_hash
 from streams.core.panes import NEVER_MS, NO_PANE, OpenPanes
 from streams.core.records import between
 from streams.core.refusals import Refusals
+from streams.core.rows import Row, Rows
 from streams.core.rules import Rules
-from streams.core.strays import Strays, own_bytes
-from streams.core.values import Changes, Progress, RecordBatch, Rows, Unread
+from streams.core.strays import Strays, home_finder, own_bytes
+from streams.core.values import Changes, Progress, RecordBatch, Unread, version_of
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 
@@ -32,15 +32,13 @@ class PlainFold:
     """A `streams.core.fold.Fold` in Python."""
 
     def __init__(self, spec: StreamSpec, rules: Rules, progress: Progress) -> None:
-        self._rules, self._counts, plan = rules, PlainCounts(), Plan(spec)
+        self._spec, self._rules, self._counts, self._plan = spec, rules, PlainCounts(), Plan(spec)
         self._codec: Codec[Event] = Codec(spec.event, rules.limits.bundle_events)
-        self._panes = OpenPanes(plan, rules.pane_ms, dedupe=spec.dedupe)
-        self._ledger = Ledger(spec, rules, plan, progress, self._counts)
-        # of a stream without repeats each event may count where it is
-        self._homes = progress.homes if spec.dedupe else 0
-        self._key_of, self._partition = attrgetter(spec.key), progress.partition
+        self._panes = OpenPanes(self._plan, rules.pane_ms, dedupe=spec.dedupe)
+        self._ledger = Ledger(spec, rules, progress, self._counts)
+        self._home_of, self._here = home_finder(spec, progress), progress.partition
         self._forward = progress.forward
-        self._strays = Strays(rules.limits.bundle_events)
+        self._late, self._strays = GatheredLate(), Strays(rules.limits.bundle_events)
         self._close_at_ms = NEVER_MS
         # once more than this waits, the fold stops behind the message that it is at
         self._enough = ENDLESS
@@ -81,8 +79,8 @@ class PlainFold:
         """About how many bytes wait to be flushed; 0 while nothing can be."""
         if self.replaying:
             return 0
-        rows = self._panes.kept_bytes + self._panes.rows_waiting * ROW_BYTES
-        return rows + self._strays.bytes + self._ledger.bytes
+        waiting = self._panes.kept_bytes + self._panes.rows_waiting * ROW_BYTES
+        return waiting + self._late.bytes + self._strays.bytes + self._ledger.bytes
 
     @property
     def open_bytes(self) -> int:
@@ -117,8 +115,8 @@ class PlainFold:
         if self.replaying or not (self._ledger.is_news(progress) or self._panes.rows_waiting):
             return None
         waiting, closed = self._panes.take()
-        rows = Rows.of(self._ledger.row(pane.start_ms, key, total, 0) for pane, key, total in waiting)
-        return self._ledger.take(progress, rows, closed, self._strays.take())
+        rows = Rows.of(self._row(pane.start_ms, key, total, 0) for pane, key, total in waiting)
+        return self._ledger.take(progress, rows, closed, self._late.take(), self._strays.take())
 
     def close_all(self) -> None:
         """Close every open pane, as if the watermark had passed it."""
@@ -139,7 +137,7 @@ class PlainFold:
         if end <= start:
             return
         offsets, keys, values = between(batch, start, end)
-        count, pane = self._panes.count, NO_PANE
+        count, pane, home_of = self._panes.count, NO_PANE, self._home_of
         decoded = self._codec.decode_all(values)
         for offset, key, value, event in zip(offsets, keys, values, decoded, strict=True):
             if isinstance(event, Bundle):
@@ -150,7 +148,7 @@ class PlainFold:
                     return
                 continue
             at_ms = event.occurred_at
-            if self._homes and self._home_of(event) != self._partition:
+            if home_of is not None and home_of(event) != self._here:
                 pane = self._fold_event(event, 0, Message(offset, append_ms, key, value))
                 continue
             # most events fall into the pane of the event before, and it is still open
@@ -182,24 +180,19 @@ class PlainFold:
         if at_ms > append_ms + self._rules.skew_ms:
             self._ledger.refuse_ahead(at_ms, index, message)
             return NO_PANE
-        start_ms, home = pane_start(at_ms, self._rules.pane_ms), self._home_of(event)
-        if home != self._partition and self._forward:
+        start_ms = pane_start(at_ms, self._rules.pane_ms)
+        home = self._here if self._home_of is None else self._home_of(event)
+        if home != self._here and self._forward:
             self._send_home(home, event, index, message)
             return NO_PANE
-        counts.away += home != self._partition
+        counts.away += home != self._here
         pane = self._panes.get(start_ms) or self._open(start_ms, message.offset)
         if pane is NO_PANE:
-            self._ledger.add_late(event, start_ms, index, message)
+            self._add_late(event, start_ms, index, message)
         else:
             self._count_in(pane, event, message.offset)
         self._see(at_ms, append_ms)
         return pane if start_ms in self._panes else NO_PANE
-
-    def _home_of(self, event: Event) -> int:
-        """The partition that an event belongs to; this one where homes are not reckoned."""
-        if not self._homes:
-            return self._partition
-        return partition_of((self._key_of(event) or "").encode(), self._homes)
 
     def _send_home(self, home: int, event: Event, index: int, message: Message) -> None:
         """Keep a stray to be sent; of one that is read again that was done."""
@@ -214,6 +207,26 @@ class PlainFold:
         counts.max_event_ms = max(counts.max_event_ms, at_ms)
         counts.max_append_ms = max(counts.max_append_ms, append_ms)
         self._close_panes()
+
+    def _add_late(self, event: Event, start_ms: int, index: int, message: Message) -> None:
+        """Keep an event whose pane has closed; of one that is read again all is stored."""
+        if self.replaying:
+            return
+        total, position = self._plan.new_total(), (message.offset, index)
+        total.gathered.append(event)
+        total.offset = message.offset
+        late_id = id_hash(event.event_id if self._spec.dedupe else f"{position}")
+        row = self._row(start_ms, self._plan.key_of(event), total, late_id)
+        at_ms, append_ms = event.occurred_at, message.append_ms
+        self._late.add(LateEvent(start_ms, late_id, event.event_id, at_ms, append_ms, position, row))
+        self._counts.late += 1
+
+    def _row(self, start_ms: int, key: Key, total: Total, late_id: int) -> Row:
+        """A total as a row of its window."""
+        version = version_of(self._ledger.stored.epoch, total.offset)
+        # an absent dimension is the empty string, which no valid code can be
+        dimensions = (value or "" for value in key)
+        return (start_ms // 1000, *dimensions, late_id, version, *self._plan.columns(total))
 
     def _open(self, start_ms: int, offset: int) -> Pane:
         """A new pane, or NO_PANE where the watermark has closed it."""

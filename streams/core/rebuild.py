@@ -23,9 +23,11 @@ from schemas.codec import Bundle, Codec
 from schemas.event import Event
 from streams.core.aggregate import Key, Plan, Total
 from streams.core.home import Homes, numbers, partition_of
+from streams.core.late import Position
 from streams.core.pane import id_hash
+from streams.core.rows import Row
 from streams.core.rules import Rules
-from streams.core.values import OFFSET_BITS, PaneIds, Position, Progress, RecordBatch, Row
+from streams.core.values import OFFSET_BITS, PaneIds, Progress, RecordBatch
 from streams.core.window import pane_start
 from streams.spec import StreamSpec
 

@@ -3,12 +3,15 @@
 A message holds events of one home only, so that all of them are at home where it arrives.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import TypeVar
 
 from schemas.codec import Codec
 from schemas.event import Event
-from streams.core.values import StrayMessage
+from streams.core.home import partition_of
+from streams.core.values import Progress, StrayMessage
+from streams.spec import StreamSpec
 
 # a message of strays has at most about so many bytes, and so many events
 MESSAGE_BYTES, MESSAGE_EVENTS = 64 * 1024, 1000
@@ -39,6 +42,17 @@ class Strays:
         """All of them as messages, by home; they do not wait any more."""
         taken, self._by_home, self.bytes = self._by_home, {}, 0
         return [m for home in sorted(taken) for m in _messages(home, taken[home], self._most_events)]
+
+
+def home_finder(spec: StreamSpec, progress: Progress) -> Callable[[Event], int] | None:
+    """Which partition an event belongs to; None where homes are not reckoned.
+
+    Of a stream without repeats each event may count where it is.
+    """
+    if not (progress.homes and spec.dedupe):
+        return None
+    key_of, homes = attrgetter(spec.key), progress.homes
+    return lambda event: partition_of((key_of(event) or "").encode(), homes)
 
 
 def own_bytes(codec: Codec[E], event: E, raw: bytes) -> bytes:

@@ -1,20 +1,13 @@
 """The values that cross the seams of the core, all times in epoch milliseconds unless a name says seconds."""
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
-from streams.core.packed import Packed
+from streams.core.late import LateEvents, Position
+from streams.core.rows import Rows
 
 OFFSET_BITS = 48
-
-# A window row in the order of `StreamSpec.columns`:
-# (window_start in epoch seconds, *dimensions, late_id, version, events, *measure columns)
-Row = tuple[object, ...]
-
-# Where an event stands in its partition: (offset of its message, index in its message).
-Position = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,58 +114,11 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Window rows by columns, as they travel to the store; a sequence of `Row` to all others.
-
-    `columns` are in the order of `StreamSpec.columns`, or none where there are no rows: lists, or `Packed`.
-    """
-
-    columns: Sequence[Sequence[object]] = ()
-
-    @classmethod
-    def of(cls, rows: Iterable[Row]) -> "Rows":
-        """The same rows by columns."""
-        return cls(tuple(map(list, zip(*rows, strict=True))))
-
-    @property
-    def packed(self) -> bool:
-        """Whether all columns are `Packed`, as those of the compiled fold are."""
-        return all(isinstance(column, Packed) for column in self.columns)
-
-    @property
-    def starts(self) -> Collection[int]:
-        """The starts of the rows' windows in epoch seconds, each once."""
-        column = self.columns[0] if self.columns else ()
-        return column.distinct if isinstance(column, Packed) else set(cast(Sequence[int], column))
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-        return len(self.columns[0]) if self.columns else 0
-
-    def __iter__(self) -> Iterator[Row]:
-        """Row by row."""
-        return zip(*self.columns, strict=True)
-
-
-@dataclass(frozen=True, slots=True)
 class ClosedPane:
     """The ids of a pane that the watermark has closed: sorted 64-bit hashes (`array('Q')`)."""
 
     window_start_ms: int
     ids: "array[int]"
-
-
-@dataclass(frozen=True, slots=True)
-class LateEvent:
-    """An event whose pane had closed when it came; `row` is what it adds, as a row of its own."""
-
-    window_start_ms: int
-    id: int
-    event_id: str
-    occurred_ms: int
-    append_ms: int
-    position: Position
-    row: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +178,7 @@ class Changes:
     progress: Progress
     rows: Rows
     closed: list[ClosedPane]
-    late: list[LateEvent]
+    late: LateEvents
     dead: list[DeadLetter]
     noted: list[Noted] = field(default_factory=list)
     strays: list[StrayMessage] = field(default_factory=list)

@@ -119,8 +119,8 @@ def _is_measurable(rule: FieldRule) -> bool:
 
 
 def used_fields(spec: StreamSpec) -> frozenset[str]:
-    """The fields of an event that its fold depends on, beside its id."""
-    names = {"occurred_at", spec.key, *spec.dimensions}
+    """The fields of an event that its fold depends on."""
+    names = {"event_id", "occurred_at", spec.key, *spec.dimensions}
     for measure in spec.measures:
         names.update(fields_of(measure))
     return frozenset(names)

@@ -1,7 +1,7 @@
 """The compiled fold of one partition: what `PlainFold` is in Python, at a fraction of the cost.
 
 fold.c folds the events that it is sure of. Every other message comes here, in its place among them: the
-codec decodes it, the ledger keeps what is late or refused, and valid events go back into the same state.
+codec decodes it, the ledger keeps what is refused, and valid events go back into the same state.
 """
 
 import struct
@@ -13,29 +13,19 @@ from typing import Any
 from schemas.codec import Bundle, Codec, Refusal
 from schemas.event import Event
 from schemas.fields import Kind, field_rules
-from streams.core.aggregate import Plan
 from streams.core.fold import ENDLESS, Batches
 from streams.core.framing import CorruptBatch, read_header, unread
 from streams.core.ledger import Ledger
 from streams.core.message import Message, in_order
 from streams.core.pane import id_hash
 from streams.core.refusals import Refusals
+from streams.core.rows import Rows
 from streams.core.rules import Rules
 from streams.core.strays import own_bytes
-from streams.core.values import Changes, ClosedPane, PackedBatches, Progress, Rows, Unread
-from streams.core.window import pane_start
+from streams.core.values import Changes, ClosedPane, PackedBatches, Progress, Unread
 from streams.native.checks import used_fields
-from streams.native.library import (
-    CORRUPT,
-    ENOUGH,
-    HANDED_OVER,
-    LATE,
-    STRAY,
-    TOO_EARLY,
-    UNREAD,
-    Library,
-    Shared,
-)  # fmt: skip
+from streams.native.late import LATE_BYTES, take_late
+from streams.native.library import CORRUPT, ENOUGH, HANDED_OVER, STRAY, TOO_EARLY, UNREAD, Library, Shared
 from streams.native.rows import take_rows
 from streams.native.strays import take_strays
 from streams.native.tables import stream_table
@@ -58,12 +48,13 @@ class CompiledFold:
         self._state = library.new(byref(stream_table(spec, rules)))
         weakref.finalize(self, library.free, self._state)
         self._shared: Any = cast(self._state, POINTER(Shared)).contents
-        self._shared.watermark_ms, self._shared.row_bytes = progress.watermark_ms, ROW_BYTES
+        self._shared.watermark_ms = progress.watermark_ms
+        self._shared.row_bytes, self._shared.late_bytes = ROW_BYTES, LATE_BYTES
         # of a stream without repeats each event may count where it is
         self._shared.homes = progress.homes if spec.dedupe else 0
         self._shared.partition, self._shared.forward = progress.partition, progress.forward
         # fold.c counts under the names that a ledger asks for
-        self._ledger = Ledger(spec, rules, Plan(spec), progress, self._shared)
+        self._ledger = Ledger(spec, rules, progress, self._shared)
         fields, used = field_rules(spec.event), used_fields(spec)
         self._used = [(i, rule.name, rule.kind) for i, rule in enumerate(fields) if rule.name in used]
         self._numbers = struct.Struct(f"={len(fields)}q")
@@ -150,10 +141,11 @@ class CompiledFold:
             return None
         epoch = self._ledger.stored.epoch
         rows: Rows = take_rows(self._library, self._state, self._spec, shared.waiting, epoch)
+        late = take_late(self._library, self._state, self._spec, shared.late_waiting, epoch)
         closed = [self._closed_pane(i) for i in range(shared.closed)]
         strays = take_strays(self._library, self._state, shared)
         self._library.flushed(self._state)
-        return self._ledger.take(progress, rows, closed, strays)
+        return self._ledger.take(progress, rows, closed, late, strays)
 
     def close_all(self) -> None:
         """Close every open pane, as if the watermark had passed it."""
@@ -236,17 +228,14 @@ class CompiledFold:
                 # only what is measured needs its value, and that is bounded far below (see `tables.check`);
                 # of a number without bounds the thousandths may be infinite
                 numbers[i] = round(max(-MOST, min(MOST, number)))
-        packed, seen = self._numbers.pack(*numbers), id_hash(event.event_id)
-        offset, append_ms = message.offset, message.append_ms
-        how = self._library.add(self._state, offset, append_ms, seen, present, packed, texts)
+        packed, offset, append_ms = self._numbers.pack(*numbers), message.offset, message.append_ms
+        seen = id_hash(event.event_id if self._spec.dedupe else f"{(offset, index)}")
+        how = self._library.add(self._state, offset, index, append_ms, seen, present, packed, texts)
         if how == TOO_EARLY:
             self._ledger.refuse_ahead(event.occurred_at, index, message)
         elif how == STRAY:
             raw = own_bytes(self._codec, event, message.raw(index))
             self._library.stray(self._state, raw, len(raw), event.occurred_at, append_ms)
-        elif how == LATE:
-            start_ms = pane_start(event.occurred_at, self._rules.pane_ms)
-            self._ledger.add_late(event, start_ms, index, message)
 
     def _close_panes(self) -> None:
         self._shared.replaying = self.replaying

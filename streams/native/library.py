@@ -15,6 +15,8 @@ from streams.native.tables import ConditionTable, FieldTable, MeasureTable, Stre
 
 DONE, HANDED_OVER, UNREAD, CORRUPT, ENOUGH = range(5)
 FOLDED, LATE, TOO_EARLY, STRAY = range(4)
+# the columns of late events, in the order of the library
+LATE_START, LATE_ID, LATE_OFFSET, LATE_INDEX, LATE_OCCURRED, LATE_APPEND, LATE_COLUMNS = range(7)
 
 
 class Shared(Structure):
@@ -23,9 +25,9 @@ class Shared(Structure):
     _fields_ = tuple(
         (name, c_int64)
         for name in (
-            "position", "end", "limit", "enough", "row_bytes", "replaying",
-            "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates",
-            "waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
+            "position", "end", "limit", "enough", "row_bytes", "late_bytes", "replaying",
+            "watermark_ms", "max_event_ms", "max_append_ms", "folded", "duplicates", "late",
+            "waiting", "late_waiting", "closed", "closed_ids", "panes", "batch", "at", "index", "delta",
             "offset", "append_ms", "key_at", "key_size", "value_at", "value_size", "item",
             "bytes", "kept", "spread", "flush",
             "homes", "partition", "forward", "strays", "away", "straying", "stray_bytes", "home",
@@ -51,6 +53,8 @@ CONSTANTS = {
     "DONE": DONE, "HANDED_OVER": HANDED_OVER, "UNREAD": UNREAD, "CORRUPT": CORRUPT, "ENOUGH": ENOUGH,
     "FOLDED": FOLDED, "LATE": LATE, "TOO_EARLY": TOO_EARLY, "STRAY": STRAY,
     "MESSAGE_BYTES": MESSAGE_BYTES, "MESSAGE_EVENTS": MESSAGE_EVENTS, "STRAY_BYTES": STRAY_BYTES,
+    "LATE_START": LATE_START, "LATE_ID": LATE_ID, "LATE_OFFSET": LATE_OFFSET, "LATE_INDEX": LATE_INDEX,
+    "LATE_OCCURRED": LATE_OCCURRED, "LATE_APPEND": LATE_APPEND, "LATE_COLUMNS": LATE_COLUMNS,
     "OFFSET_BITS": OFFSET_BITS,
 }  # fmt: skip
 
@@ -72,19 +76,29 @@ class Library:
             dll.songlo_run, c_int64, c_char_p, c_int64, c_int64, c_int64, c_int64, POINTER(c_int64)
         )
         self.add = _function(
-            dll.songlo_add, c_int, c_void_p, c_int64, c_int64, c_uint64, c_uint64, c_char_p, c_char_p
+            dll.songlo_add,
+            c_int,
+            c_void_p,
+            c_int64,
+            c_int64,
+            c_int64,
+            c_uint64,
+            c_uint64,
+            c_char_p,
+            c_char_p,
         )
         self.close_until = _function(dll.songlo_close_until, None, c_void_p, c_int64)
         self.close_panes = _function(dll.songlo_close_panes, None, c_void_p)
         self.stray = _function(dll.songlo_stray, None, c_void_p, c_char_p, c_int64, c_int64, c_int64)
         self.strays = _function(dll.songlo_strays, c_int64, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
         self.first_offset = _function(dll.songlo_first_offset, c_int64, c_void_p, c_int64)
-        self.sizes = _function(dll.songlo_sizes, None, c_void_p, c_void_p)
-        self.rows = _function(dll.songlo_rows, c_bool, c_void_p, c_int64, c_void_p, c_void_p)
+        self.sizes = _function(dll.songlo_sizes, None, c_void_p, c_bool, c_void_p)
+        self.rows = _function(dll.songlo_rows, c_bool, c_void_p, c_bool, c_int64, c_void_p, c_void_p)
         self.words = _function(
             dll.songlo_words, c_int64, c_void_p, c_int, POINTER(c_void_p), POINTER(c_int64)
         )
-        self.highs = _function(dll.songlo_highs, None, c_void_p, c_void_p)
+        self.highs = _function(dll.songlo_highs, None, c_void_p, c_bool, c_void_p)
+        self.late = _function(dll.songlo_late, c_int64, c_void_p, c_void_p)
         self.starts = _function(dll.songlo_starts, c_int64, c_void_p, c_void_p, c_int64)
         self.closed = _function(
             dll.songlo_closed, c_int64, c_void_p, c_int64, POINTER(c_int64), POINTER(c_void_p)

@@ -8,7 +8,8 @@ from itertools import accumulate
 from typing import Any
 
 from streams.core.packed import BY_WIDTH, Bytes, Layout, Packed
-from streams.core.values import OFFSET_BITS, Rows
+from streams.core.rows import Rows
+from streams.core.values import OFFSET_BITS
 from streams.native.library import Library
 from streams.spec import StreamSpec
 
@@ -18,13 +19,19 @@ FEW_STARTS = 256
 SPARE = 24
 
 
-def take_rows(library: Library, state: Any, spec: StreamSpec, count: int, epoch: int) -> Rows:
-    """The `count` rows that wait in a state, in the order of `StreamSpec.columns`; they stay there."""
+def take_rows(
+    library: Library, state: Any, spec: StreamSpec, count: int, epoch: int, late_ids: Packed | None = None
+) -> Rows:
+    """The `count` rows that wait in a state, in the order of `StreamSpec.columns`; they stay there.
+
+    With the ids of the late events those of late events.
+    """
     if not count:
         return Rows()
+    late = late_ids is not None
     layouts = [part.form.layout for part in spec.parts]
     sizes = array("q", bytes(8 * (len(spec.dimensions) + layouts.count(Layout.LISTS))))
-    library.sizes(state, sizes.buffer_info()[0])
+    library.sizes(state, late, sizes.buffer_info()[0])
     texts, buckets = sizes[: len(spec.dimensions)], iter(sizes[len(spec.dimensions) :])
     room = [4 * count, *(size or count for size in texts), 8 * count, 8 * count]
     for layout in layouts:
@@ -37,13 +44,13 @@ def take_rows(library: Library, state: Any, spec: StreamSpec, count: int, epoch:
     view, used = memoryview(block).toreadonly(), array("q", bytes(8 * len(room)))
     addresses = array("Q", [begin + place for place in places])
     first = epoch << OFFSET_BITS
-    wide = library.rows(state, first, addresses.buffer_info()[0], used.buffer_info()[0])
-    highs = iter(_highs(library, state, layouts.count(Layout.U128), count) if wide else ())
+    wide = library.rows(state, late, first, addresses.buffer_info()[0], used.buffer_info()[0])
+    highs = iter(_highs(library, state, late, layouts.count(Layout.U128), count) if wide else ())
     pieces = (view[place : place + size] for place, size in zip(places, used, strict=True))
-    starts = Packed(Layout.U32, count, next(pieces), known=_starts(library, state))
+    starts = Packed(Layout.U32, count, next(pieces), known=None if late else _starts(library, state))
     names = [_texts(library, state, d, count, next(pieces), coded=not size) for d, size in enumerate(texts)]
-    late_id = Packed(Layout.U8, count, bytes(count))
-    totals: list[Sequence[Any]] = [late_id, _numbers(count, next(pieces)), _numbers(count, next(pieces))]
+    totals: list[Sequence[Any]] = [late_ids or Packed(Layout.U8, count, bytes(count))]
+    totals += (_numbers(count, next(pieces)), _numbers(count, next(pieces)))
     for layout in layouts:
         totals += _part(layout, count, pieces, highs)
     return Rows((starts, *names, *totals))
@@ -89,11 +96,11 @@ def _starts(library: Library, state: Any) -> frozenset[int] | None:
     return None if number < 0 else frozenset(found[:number])
 
 
-def _highs(library: Library, state: Any, sums: int, count: int) -> list["array[int]"]:
-    """The high words of so many sums over the waiting rows."""
+def _highs(library: Library, state: Any, late: bool, sums: int, count: int) -> list["array[int]"]:
+    """The high words of so many sums over the rows."""
     columns = [array("q", bytes(8 * count)) for _ in range(sums)]
     addresses = array("Q", [column.buffer_info()[0] for column in columns])
-    library.highs(state, addresses.buffer_info()[0])
+    library.highs(state, late, addresses.buffer_info()[0])
     return columns
 
 

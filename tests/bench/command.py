@@ -12,6 +12,7 @@ from infra.settings.values import Settings
 from infra.setup.progress import SetupError
 from infra.stack.process.service import ChildError
 from infra.stack.stack import AlreadyRunningError
+from tests.bench import late as lates
 from tests.bench import latency as latencies
 from tests.bench import scale as scales
 from tests.bench import start as starts
@@ -144,6 +145,17 @@ def write(settings: Settings, seconds: int, keys: int, months: int, as_json: boo
     with ground(settings) as here:
         found = writes.measure(seconds, keys, months, here, say)
     show(found, writes.lines(found), as_json)
+
+
+@command.command()
+@events_option(1_000_000)
+@json_option
+@pass_settings
+def late(settings: Settings, events: int, as_json: bool) -> None:
+    """What a late event costs, when all are late and half of them repeats."""
+    with ground(settings) as here:
+        found = lates.measure(events, here, say)
+    show(found, lates.lines(found), as_json)
 
 
 @command.command()

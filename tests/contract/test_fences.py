@@ -15,9 +15,12 @@ from sinks.memory_fence import MemoryFence
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
+from streams.core.late import LateEvents
 from streams.core.rebuild import Span
-from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, Progress, Rows, StrayMessage
-from streams.rehome import LAST_EPOCH, CannotRehome, Edge, Fence
+from streams.core.rehoming import LAST_EPOCH, CannotRehome, Edge
+from streams.core.rows import Rows
+from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, Progress, StrayMessage
+from streams.rehome import Fence
 from streams.sink import Sink, SinkFenced
 from streams.spec import StreamSpec
 from tests.support.clickhouse import T0_S, HasClickHouse, ask, camera_row, changes, late, new_database, qr_row
@@ -63,7 +66,8 @@ def at(epoch: int, partition: int = 0, **parts: object) -> Changes:
         camera_row(e.window_start_ms // 1000 - T0_S, offset=e.position[0], epoch=epoch, late_id=e.id)
         for e in flush.late
     ]
-    return replace(flush, late=[replace(e, row=row) for e, row in zip(flush.late, rows, strict=True)])
+    events = (replace(e, row=row) for e, row in zip(flush.late, rows, strict=True))
+    return replace(flush, late=LateEvents.of(events))
 
 
 def written(epoch: int, offset: int, partition: int = 0) -> Changes:

@@ -11,7 +11,9 @@ from sinks.memory import MemorySink
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.core.home import Homes, newest
-from streams.core.values import Changes, Progress, Rows
+from streams.core.late import LateEvents
+from streams.core.rows import Rows
+from streams.core.values import Changes, Progress
 from streams.sink import Sink
 from tests.support.clickhouse import HasClickHouse, ask, new_database
 
@@ -125,7 +127,7 @@ def test_progress_carries_its_homes(store: Store) -> None:
         Progress(CAMERA.name, TOPIC, 1, homes=6),
         Progress(CAMERA.name, TOPIC, 2),
     ]
-    store.sink.put_progress(CAMERA, [Changes(p, Rows(), [], [], []) for p in stored])
+    store.sink.put_progress(CAMERA, [Changes(p, Rows(), [], LateEvents(), []) for p in stored])
     assert store.sink.progress(TOPIC, range(3)) == dict(enumerate(stored))
 
 

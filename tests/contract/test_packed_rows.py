@@ -13,16 +13,18 @@ import pytest
 from schemas.jsonschema import examples
 from sinks import native_block, packed
 from sinks.clickhouse import ClickHouseAccess
-from sinks.packed import packed_blocks
+from sinks.packed import late_blocks, packed_blocks
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
+from streams.core.late import LateEvents
 from streams.core.packed import BY_WIDTH, Layout, Packed
 from streams.core.parts import LEAST, MOST, PartKind
 from streams.core.plain import PlainFold
 from streams.core.records import pack
+from streams.core.rows import Row, Rows
 from streams.core.rules import Rules
-from streams.core.values import Changes, Progress, RecordBatch, Row, Rows
+from streams.core.values import Changes, Progress, RecordBatch
 from streams.registry import load_streams
 from streams.sink import SinkRejected
 from streams.spec import StreamSpec
@@ -63,6 +65,9 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(native_block.PackedClient, "_send_block", count)
     return sent
+
+
+LATE_LAYOUTS = (Layout.I64, Layout.U64, Layout.TEXT, Layout.I64, Layout.I64, Layout.U64, Layout.U32)
 
 
 def layouts(spec: StreamSpec) -> Iterator[Layout]:
@@ -121,11 +126,18 @@ def narrow(how: Layout, column: Sequence[Any]) -> Packed:
 
 
 def as_packed(spec: StreamSpec, changes: Changes) -> Changes:
-    """The same changes, their rows packed."""
-    columns = [
-        Packed.of(how, column) for how, column in zip(layouts(spec), changes.rows.columns, strict=True)
-    ]
-    return replace(changes, rows=Rows(columns))
+    """The same changes, with all columns packed."""
+    late = changes.late
+    columns = [Packed.of(how, column) for how, column in zip(LATE_LAYOUTS, late.columns, strict=True)]
+    packed_late = LateEvents(packed_rows(spec, late.rows), *columns) if late else late
+    return replace(changes, rows=packed_rows(spec, changes.rows), late=packed_late)
+
+
+def packed_rows(spec: StreamSpec, rows: Rows) -> Rows:
+    """The same rows, packed."""
+    if not rows:
+        return rows
+    return Rows([Packed.of(how, column) for how, column in zip(layouts(spec), rows.columns, strict=True)])
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -136,7 +148,7 @@ def test_any_rows_of_each_stream(server: ClickHouseAccess, blocks: list[int], na
     for partition, count in ((0, 300), (4, 1), (65_535, 77)):
         rows = [random_row(spec, rng, n + 1000 * partition) for n in range(count)]
         at = Progress(spec.name, spec.topic, partition, next_offset=10**6)
-        flush.append(Changes(at, Rows.of(rows), [], [], []))
+        flush.append(Changes(at, Rows.of(rows), [], LateEvents(), []))
     expected = put(server, spec, flush)
     assert blocks == []
     assert put(server, spec, [as_packed(spec, changes) for changes in flush]) == expected
@@ -159,7 +171,7 @@ def test_blocks_as_narrow_as_they_can_be(
     for partition, bits in enumerate((1, 8, 9, 16, 17, 32, 33, 63)):
         rows = [random_row(spec, rng, n + 1000 * partition, 2**bits) for n in range(300)]
         at = Progress(spec.name, spec.topic, partition, next_offset=10**6)
-        flush.append(Changes(at, Rows.of(rows), [], [], []))
+        flush.append(Changes(at, Rows.of(rows), [], LateEvents(), []))
         columns = [narrow(how, c) for how, c in zip(layouts(spec), flush[-1].rows.columns, strict=True)]
         narrowed.append(replace(flush[-1], rows=Rows(columns)))
     expected = put(server, spec, flush)
@@ -174,10 +186,10 @@ def test_more_late_rows_than_the_narrow_ones_have_room_for(
     """A late event's row has its hash, other texts and larger numbers than the fold's rows beside it."""
     rows = [random_row(CAMERA, Random(3), n, 200) for n in range(5)]
     at, more = Progress(CAMERA.name, CAMERA.topic, 0), [late(7, offset=3, events=70_000)]
-    plain = Changes(at, Rows.of(rows), [], more, [])
+    plain = Changes(at, Rows.of(rows), [], LateEvents.of(more), [])
     columns = [narrow(how, c) for how, c in zip(layouts(CAMERA), plain.rows.columns, strict=True)]
     expected = put(server, CAMERA, [plain])
-    assert put(server, CAMERA, [replace(plain, rows=Rows(columns))]) == expected
+    assert put(server, CAMERA, [replace(as_packed(CAMERA, plain), rows=Rows(columns))]) == expected
     assert blocks == [5, 1]
 
 
@@ -212,21 +224,52 @@ def test_late_events_go_into_the_same_part(server: ClickHouseAccess, blocks: lis
     rows = [random_row(CAMERA, Random(3), n) for n in range(5)]
     at = Progress(CAMERA.name, CAMERA.topic, 0)
     flush = [
-        Changes(at, Rows.of(rows), [], [late(7, offset=3), late(8, 60, offset=4)], []),
-        Changes(replace(at, partition=1), Rows(), [], [late(9, 120, offset=5)], []),
-        Changes(replace(at, partition=2), Rows(), [], [], []),
+        Changes(at, Rows.of(rows), [], LateEvents.of([late(7, offset=3), late(8, 60, offset=4)]), []),
+        Changes(replace(at, partition=1), Rows(), [], LateEvents.of([late(9, 120, offset=5)]), []),
+        Changes(replace(at, partition=2), Rows(), [], LateEvents(), []),
     ]
     expected = put(server, CAMERA, flush)
     assert len(expected) == 8
-    assert put(server, CAMERA, [as_packed(CAMERA, flush[0]), *flush[1:]]) == expected
+    assert put(server, CAMERA, [as_packed(CAMERA, each) for each in flush]) == expected
     assert blocks == [5, 2, 1]
+
+
+def test_late_events_are_registered_alike(server: ClickHouseAccess, blocks: list[int]) -> None:
+    """Packed or not: texts of any alphabet, both ends of each range, several partitions and epochs."""
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    odd = replace(late(2**64 - 1, 60, offset=2**48 - 1, index=99_999), event_id="Tuyên Quang 𝕏" * 20)
+    flush = [
+        Changes(at, Rows(), [], LateEvents.of([late(7, offset=3), odd]), []),
+        Changes(replace(at, partition=65_535, epoch=65_535), Rows(), [], LateEvents.of([odd]), []),
+        Changes(replace(at, partition=2), Rows(), [], LateEvents(), []),
+    ]
+    found = []
+    for changes in (flush, [as_packed(CAMERA, each) for each in flush]):
+        with closing(ClickHouseSink(server)) as sink:
+            sink.put_late(CAMERA, changes)
+        found.append(ask(server, "SELECT * FROM late_events ORDER BY ALL"))
+        ask(server, "TRUNCATE TABLE late_events")
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+    assert blocks == [2, 1]
+
+
+def test_late_events_of_too_many_months_go_as_lists() -> None:
+    """Then an insert is cut by time."""
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    for years, possible in ((1, True), (9, False)):
+        events = LateEvents.of([late(1, offset=1), late(2, -years * 366 * 86_400, offset=2)])
+        changes = as_packed(CAMERA, Changes(at, Rows(), [], events, []))
+        assert (late_blocks(CAMERA, [changes]) is not None) is possible
+        assert (packed_blocks([changes]) is not None) is possible
 
 
 def test_a_number_below_zero_is_refused_as_ever(server: ClickHouseAccess) -> None:
     """No column of the store takes it, and it does not wrap."""
     rows = Rows.of([random_row(CAMERA, Random(1), 1)])
     wrong = late(7, offset=3, events=-1)
-    flush = as_packed(CAMERA, Changes(Progress(CAMERA.name, CAMERA.topic, 0), rows, [], [wrong], []))
+    at = Progress(CAMERA.name, CAMERA.topic, 0)
+    flush = Changes(at, packed_rows(CAMERA, rows), [], LateEvents.of([wrong]), [])
     assert packed_blocks([flush]) is None
     with closing(ClickHouseSink(server)) as sink, pytest.raises(SinkRejected):
         sink.put_rows(CAMERA, [flush])
@@ -235,7 +278,7 @@ def test_a_number_below_zero_is_refused_as_ever(server: ClickHouseAccess) -> Non
 def test_a_column_of_another_type_gets_values(server: ClickHouseAccess, blocks: list[int]) -> None:
     """Bytes go only to the type that they are made for; 64-bit numbers fit 128 bits too."""
     rows = Rows.of([random_row(QR, Random(n), n) for n in range(50)])
-    flush = Changes(Progress(QR.name, QR.topic, 0), rows, [], [], [])
+    flush = Changes(Progress(QR.name, QR.topic, 0), rows, [], LateEvents(), [])
     ask(server, f"ALTER TABLE {QR.table} MODIFY COLUMN failed UInt128")
     expected = put(server, QR, [flush])
     assert put(server, QR, [as_packed(QR, flush)]) == expected
@@ -249,9 +292,9 @@ def test_rows_of_too_many_months_go_as_lists() -> None:
     """Then an insert is cut by time."""
     rows = [random_row(CAMERA, Random(n), n) for n in range(4)]
     at = Progress(CAMERA.name, CAMERA.topic, 0)
-    flush = as_packed(CAMERA, Changes(at, Rows.of(rows), [], [], []))
+    flush = as_packed(CAMERA, Changes(at, Rows.of(rows), [], LateEvents(), []))
     assert packed_blocks([flush]) is not None
-    old = as_packed(CAMERA, Changes(at, Rows.of([(0, *rows[0][1:]), rows[1]]), [], [], []))
+    old = as_packed(CAMERA, Changes(at, Rows.of([(0, *rows[0][1:]), rows[1]]), [], LateEvents(), []))
     assert packed_blocks([old]) is None
 
 
@@ -263,7 +306,7 @@ def test_many_rows_are_several_inserts(
     at = Progress(CAMERA.name, CAMERA.topic, 0)
     rows = [[random_row(CAMERA, Random(n), 100 * p + n) for n in range(p)] for p in (2, 3, 1, 7)]
     flush = [
-        as_packed(CAMERA, Changes(replace(at, partition=p), Rows.of(some), [], [], []))
+        as_packed(CAMERA, Changes(replace(at, partition=p), Rows.of(some), [], LateEvents(), []))
         for p, some in enumerate(rows)
     ]
     with closing(ClickHouseSink(server)) as sink:

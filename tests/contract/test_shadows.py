@@ -14,9 +14,11 @@ from sinks.shadow import ClickHouseShadow
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
+from streams.core.late import LateEvent
 from streams.core.parts import LEAST, MOST
 from streams.core.rebuild import Correction, Span, Stored
-from streams.core.values import LateEvent, Progress, Row, version_of
+from streams.core.rows import Row
+from streams.core.values import Progress, version_of
 from streams.registry import load_streams
 from streams.shadow import Comparison, Difference, Shadow
 from streams.sink import Sink
@@ -306,7 +308,8 @@ def test_the_views_hide_rows_of_nothing(stack: HasClickHouse) -> None:
     with closing(store.sink) as sink:
         sink.put_rows(CAMERA, [flush])
         sink.put_progress(CAMERA, [flush])
-        redo(store, [rebuilt(0, events=6), nothing(flush.late[0].row), nothing(tuple(strange))])
+        (late_row,) = flush.late.rows
+        redo(store, [rebuilt(0, events=6), nothing(late_row), nothing(tuple(strange))])
     shown = "SELECT toUnixTimestamp(window_start), events, late_events FROM camera_minute"
     assert ask(server, shown) == [(T0_S, 6, 0)]
     assert ask(server, "SELECT count() FROM unknown_wards") == [(0,)]

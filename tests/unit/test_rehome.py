@@ -8,13 +8,17 @@ import pytest
 from sinks.memory import MemorySink
 from sinks.memory_fence import MemoryFence
 from streams.catalog.camera import SPEC
+from streams.core.breaker import Breaker
 from streams.core.fold import Fold
 from streams.core.home import Homes, newest, partition_of
+from streams.core.late import LateEvents
 from streams.core.plain import PlainFold
 from streams.core.records import pack
+from streams.core.rehoming import LAST_EPOCH, CannotRehome, Target, current, reason
+from streams.core.rows import Rows
 from streams.core.rules import Rules
-from streams.core.values import Changes, Progress, RecordBatch, Rows, StrayMessage
-from streams.rehome import LAST_EPOCH, CannotRehome, Target, current, reason, rehome
+from streams.core.values import Changes, Progress, RecordBatch, StrayMessage
+from streams.rehome import rehome
 from streams.sink import SinkFenced
 from tests.support.events import T0_MS, batch, camera_event, message
 
@@ -175,7 +179,9 @@ def test_a_flush_that_was_left_where_strays_are_sent_is_told() -> None:
     """Though it has sent nothing else; the fence is down again, and a worker ends the flush."""
     city = City(6)
     city.flush(city.fold.capture())
-    ahead = Changes(replace(city.stored, next_offset=9), Rows(), [], [], [], [], [StrayMessage(1, b"[]", 3)])
+    ahead = Changes(
+        replace(city.stored, next_offset=9), Rows(), [], LateEvents(), [], [], [StrayMessage(1, b"[]", 3)]
+    )
     city.flush(ahead, progress=False)
     before = city.stored
     with pytest.raises(
@@ -220,9 +226,24 @@ def test_of_two_rehomings_at_once_one_gives_up() -> None:
     assert (city.stored.homes, city.events) == (3, 6)
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_what_is_skipped_is_skipped_in_the_new_epoch_too(paused: bool) -> None:
+    """Of what lies behind the positions; a stream that is paused stays so."""
+    city = City(6)
+    city.flush(city.fold.capture())
+    breaker = Breaker(SPEC.name).pause(1, "too many").skip({0: 9, 1: 7}, 2, "by hand")
+    city.sink.put_breaker(breaker.pause(3, "again") if paused else breaker)
+    list(city.steps())
+    found = city.sink.breakers()[SPEC.name]
+    assert found.paused is paused
+    assert (found.note_below(0, 1), found.note_below(1, 0)) == (9, 7)
+    list(city.steps(replace(TARGET, starts=(0, 0))))
+    assert city.sink.breakers()[SPEC.name].note_below(0, 2) == 9
+
+
 def test_the_last_epoch_is_the_last() -> None:
     """There is no room for another."""
     city = City(6)
-    city.sink.put_progress(SPEC, [Changes(at(0, epoch=LAST_EPOCH), Rows(), [], [], [])])
+    city.sink.put_progress(SPEC, [Changes(at(0, epoch=LAST_EPOCH), Rows(), [], LateEvents(), [])])
     with pytest.raises(CannotRehome, match="epoch 65535 is the last one"):
         list(city.steps())

@@ -7,11 +7,12 @@ from infra.kafka.admin import Admin, Topic
 from infra.kafka.reader import LogReader
 from streams.core.fold import Fold
 from streams.core.home import Homes, newest
+from streams.core.rehoming import CannotRehome, Target, current, reason
 from streams.core.rules import Rules
 from streams.core.values import Progress, RecordBatch
 from streams.engine import FoldEngine
 from streams.kafka_access import KafkaAccess
-from streams.rehome import ALL, CannotRehome, Fence, Target, current, reason, rehome
+from streams.rehome import ALL, Fence, rehome
 from streams.sink import Sink
 from streams.spec import StreamSpec
 from streams.worker.recover.resume import recreated

@@ -13,9 +13,10 @@ from infra.settings.rules import rules_of
 from infra.settings.values import STRAYS, Settings
 from sinks.fence import ClickHouseFence
 from sinks.store import ClickHouseSink
+from streams.core.rehoming import CannotRehome
 from streams.engine import choose_engine
 from streams.registry import load_streams
-from streams.rehome import ALL, CannotRehome, Fence
+from streams.rehome import ALL, Fence
 from streams.sink import Sink
 from streams.spec import StreamSpec
 

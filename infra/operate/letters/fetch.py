@@ -11,10 +11,12 @@ from typing import Protocol
 
 from infra.kafka.access import KafkaFailureError
 from sinks.letters import NotedMessage, Place, Selection
+from streams.core.late import LateEvents
 from streams.core.plain import PlainFold
 from streams.core.records import pack
+from streams.core.rows import Rows
 from streams.core.rules import Rules
-from streams.core.values import Changes, DeadLetter, Progress, RecordBatch, Rows
+from streams.core.values import Changes, DeadLetter, Progress, RecordBatch
 from streams.sink import Sink
 from streams.spec import StreamSpec
 
@@ -137,7 +139,9 @@ class Fetcher:
         place, spec = first.place, self.specs[first.stream]
         progress = Progress(spec.name, place.topic, place.partition, place.epoch)
         for at in range(0, len(letters), PORTION):
-            self.sink.put_dead(spec, [Changes(progress, Rows(), [], [], list(letters[at : at + PORTION]))])
+            self.sink.put_dead(
+                spec, [Changes(progress, Rows(), [], LateEvents(), list(letters[at : at + PORTION]))]
+            )
 
 
 def _runs(noted: Iterable[NotedMessage]) -> Iterator[Run]:

@@ -133,6 +133,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
                 if (!sure) break;
                 ask_for_places(s, e);
                 e->offset = offset;
+                e->index = 0;
                 e->from = r;
                 numbers[n++] = index;
             }
@@ -155,6 +156,7 @@ static int fold_records(state *s, const uint8_t *data, int64_t size, const batch
             for (; folded < events; folded++) {
                 event *e = event_at(s, s->bundle, (size_t)folded);
                 e->offset = offset;
+                e->index = folded;
                 if (!fold_event(s, data, e, b->append_ms)) break;
             }
             if (s->bundle_room > BUNDLE_KEPT) forget_bundle(s);
@@ -199,14 +201,15 @@ EXPORT int songlo_fold(state *s, const uint8_t *data, int64_t size) {
 /*
  * Fold an event that Python has decoded. `numbers` holds one value per field: a text's length in bytes
  * (the texts follow each other in `texts`), a number (of a NUMBER the thousandths); 0 where absent.
- * LATE: its row is Python's to make, the watermark has moved. TOO_EARLY: nothing was done. STRAY: nothing was done, songlo_stray is next.
+ * TOO_EARLY: nothing was done. STRAY: nothing was done, songlo_stray is next.
  */
-EXPORT int songlo_add(state *s, int64_t offset, int64_t append_ms, uint64_t id, uint64_t present, const int64_t *numbers,
-                      const uint8_t *texts) {
+EXPORT int songlo_add(state *s, int64_t offset, int64_t index, int64_t append_ms, uint64_t id, uint64_t present,
+                      const int64_t *numbers, const uint8_t *texts) {
     event *e = event_at(s, s->ahead, 0);
     e->present = present;
     e->id = id;
     e->offset = offset;
+    e->index = index;
     for (int32_t i = 0; i < s->n_fields; i++) {
         if (s->fields[i].rule.kind <= LITERAL) {
             e->slots[i] = (slot){.text = texts, .length = numbers[i]};
@@ -218,8 +221,8 @@ EXPORT int songlo_add(state *s, int64_t offset, int64_t append_ms, uint64_t id, 
     make_key_again(s, e, s->alternate);
     int how = apply(s, e, append_ms);
     if (how != LATE) return how;
-    int64_t home;
-    s->shared.away += s->shared.homes && is_away(s, e, &home);
-    advance(s, e->slots[s->time_field].number, append_ms);
-    return how;
+    int64_t at_ms = e->slots[s->time_field].number;
+    keep_late(s, e, at_ms - at_ms % s->pane_ms, append_ms);
+    advance(s, at_ms, append_ms);
+    return FOLDED;
 }

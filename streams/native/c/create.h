@@ -81,6 +81,11 @@ static void take_widths(state *s) {
     }
 }
 
+static void take_sizes(state *s, waiting_rows *w) {
+    w->sizes = hold_zeros(s, NULL, (size_t)(s->n_dimensions + s->n_histograms), sizeof *w->sizes);
+    w->spelled = hold_zeros(s, NULL, (size_t)s->n_dimensions, sizeof *w->spelled);
+}
+
 EXPORT state *songlo_new(const stream_rule *rule) {
     state *s = must(calloc(1, sizeof *s));
     s->shared.bytes = weight(sizeof *s);
@@ -127,8 +132,8 @@ EXPORT state *songlo_new(const stream_rule *rule) {
     for (int32_t i = 0; i < s->n_dimensions; i++) s->key_room += 3 + widest(&s->fields[s->dimensions[i]]);
     s->event_size = (sizeof(event) + sizeof(slot) * (size_t)s->n_fields + s->key_room + 15) & ~(size_t)15;
     s->ahead = hold_zeros(s, NULL, AHEAD, s->event_size);
-    s->sizes = hold_zeros(s, NULL, (size_t)(s->n_dimensions + s->n_histograms), sizeof *s->sizes);
-    s->spelled = hold_zeros(s, NULL, (size_t)s->n_dimensions, sizeof *s->spelled);
+    take_sizes(s, &s->waiting);
+    take_sizes(s, &s->late.rows);
     s->by_bucket = hold_zeros(s, NULL, (size_t)s->n_bounds + 1, sizeof *s->by_bucket);
     s->met = hold_zeros(s, NULL, (size_t)s->n_bounds / 64 + 1, sizeof *s->met);
     take_widths(s);
@@ -152,10 +157,15 @@ EXPORT void songlo_free(state *s) {
         free_words(s, s->words[d]);
         free_words(s, s->older[d]);
     }
+    for (int late = 0; late < 2; late++) {
+        waiting_rows *w = late ? &s->late.rows : &s->waiting;
+        free(w->rows);
+        free(w->sizes);
+        free(w->spelled);
+    }
     void *all[] = {s->fields,  s->conditions, s->measures, s->parts,  s->histograms, s->empty,     s->dimensions, s->orders,
-                   s->after,   s->bounds,     s->ahead,    s->bundle, s->panes,      s->places,    s->waiting,    s->closed,
-                   s->sizes,   s->spelled,    s->words,    s->older,  s->widths,     s->by_bucket, s->met,        s->representatives,
-                   s->strays,  s->stray_text, s};
+                   s->after,   s->bounds,     s->ahead,    s->bundle, s->panes,      s->places,    s->closed,     s->words,
+                   s->older,   s->widths,     s->by_bucket, s->met,   s->strays,     s->stray_text, s->representatives, s};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

@@ -19,9 +19,10 @@ static void begin_flushes_again(state *s) {
 
 /* After a flush of many that wait there may be few for long. */
 static void make_less_room(state *s) {
-    if (s->waiting_room > WAITING_KEPT && (size_t)s->shared.waiting < s->waiting_room / 4) {
-        s->waiting = given_back(s, NULL, s->waiting, s->waiting_room * sizeof *s->waiting);
-        s->waiting_room = 0;
+    waiting_rows *w = &s->waiting;
+    if (w->room > WAITING_KEPT && (size_t)w->n < w->room / 4) {
+        w->rows = given_back(s, NULL, w->rows, w->room * sizeof *w->rows);
+        w->room = 0;
     }
     if (s->closed_room > WAITING_KEPT && (size_t)s->shared.closed < s->closed_room / 4) {
         s->closed = given_back(s, NULL, s->closed, s->closed_room * sizeof *s->closed);
@@ -29,10 +30,32 @@ static void make_less_room(state *s) {
     }
 }
 
+static void none_waits(const state *s, waiting_rows *w) {
+    w->n = 0;
+    memset(w->sizes, 0, sizeof *w->sizes * (size_t)(s->n_dimensions + s->n_histograms));
+    memset(w->spelled, 0, sizeof *w->spelled * (size_t)s->n_dimensions);
+}
+
+/* Most flushes have none, so nothing of them is kept. */
+static void forget_late(state *s) {
+    late_events *l = &s->late;
+    if (!l->pane) return;
+    for (int c = 0; c < LATE_COLUMNS; c++) l->columns[c] = given_back(s, NULL, l->columns[c], l->room * sizeof **l->columns);
+    l->event_ids = given_back(s, NULL, l->event_ids, l->event_ids_room);
+    l->rows.rows = given_back(s, NULL, l->rows.rows, l->rows.room * sizeof *l->rows.rows);
+    l->room = l->rows.room = l->event_ids_room = l->event_ids_size = 0;
+    free_pane(s, l->pane);
+    l->pane = NULL;
+    l->rows.starts = NULL;
+    none_waits(s, &l->rows);
+    s->shared.kept -= l->kept;
+    s->shared.late_waiting = l->kept = 0;
+}
+
 /* Nothing waits any more. */
 EXPORT void songlo_flushed(state *s) {
     for (int64_t i = 0; i < s->shared.waiting; i++) {
-        pane *p = s->waiting[i].pane;
+        pane *p = s->waiting.rows[i].pane;
         if (!--p->waiting && p->closed) free_pane(s, p);
     }
     for (int64_t i = 0; i < s->shared.closed; i++) {
@@ -46,6 +69,6 @@ EXPORT void songlo_flushed(state *s) {
     if (s->shared.flush == UINT32_MAX) begin_flushes_again(s);
     s->shared.flush++;
     s->shared.waiting = s->shared.closed = s->shared.closed_ids = s->shared.spread = 0;
-    memset(s->sizes, 0, sizeof *s->sizes * (size_t)(s->n_dimensions + s->n_histograms));
-    memset(s->spelled, 0, sizeof *s->spelled * (size_t)s->n_dimensions);
+    none_waits(s, &s->waiting);
+    forget_late(s);
 }

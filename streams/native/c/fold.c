@@ -6,8 +6,8 @@
  * their totals, ids, the watermark, and the list of rows that wait to be flushed.
  *
  * The rule that keeps both engines equal: this code folds only what it is sure of. Everything else
- * (escapes, odd numbers, nested values, alphabets that it does not know, refusals, late events, events
- * from the future, broken JSON) is handed over to Python, message by message and in order. Python decodes
+ * (escapes, odd numbers, nested values, alphabets that it does not know, refusals, events from the future,
+ * late events without ids, broken JSON) is handed over to Python, message by message and in order. Python decodes
  * and decides with the plain engine's own code, and brings valid events back through songlo_add.
  *
  * What a stream looks like (fields and their rules, dimensions, measures) comes as tables at creation;

@@ -30,10 +30,10 @@ typedef struct {
 /* A line is missing here? Loading says which one. */
 static const agreed AGREED[] = {
     SIZE(shared), FIELD(shared, position), FIELD(shared, end), FIELD(shared, limit), FIELD(shared, enough),
-    FIELD(shared, row_bytes), FIELD(shared, replaying),
+    FIELD(shared, row_bytes), FIELD(shared, late_bytes), FIELD(shared, replaying),
     FIELD(shared, watermark_ms),
     FIELD(shared, max_event_ms), FIELD(shared, max_append_ms), FIELD(shared, folded), FIELD(shared, duplicates),
-    FIELD(shared, waiting), FIELD(shared, closed), FIELD(shared, closed_ids), FIELD(shared, panes), FIELD(shared, batch),
+    FIELD(shared, late), FIELD(shared, waiting), FIELD(shared, late_waiting), FIELD(shared, closed), FIELD(shared, closed_ids), FIELD(shared, panes), FIELD(shared, batch),
     FIELD(shared, at), FIELD(shared, index), FIELD(shared, delta), FIELD(shared, offset), FIELD(shared, append_ms), FIELD(shared, key_at),
     FIELD(shared, key_size), FIELD(shared, value_at), FIELD(shared, value_size), FIELD(shared, item), FIELD(shared, bytes),
     FIELD(shared, kept), FIELD(shared, spread), FIELD(shared, flush),
@@ -63,6 +63,8 @@ static const agreed AGREED[] = {
     PARTS(PART_VALUE)
     VALUE(IS), VALUE(HAS), VALUE(NOT_AFTER), VALUE(AFTER),
     VALUE(DONE), VALUE(HANDED_OVER), VALUE(UNREAD), VALUE(CORRUPT), VALUE(ENOUGH),
+    VALUE(LATE_START), VALUE(LATE_ID), VALUE(LATE_OFFSET), VALUE(LATE_INDEX), VALUE(LATE_OCCURRED), VALUE(LATE_APPEND),
+    VALUE(LATE_COLUMNS),
     VALUE(FOLDED), VALUE(LATE), VALUE(TOO_EARLY), VALUE(STRAY),
     VALUE(MESSAGE_BYTES), VALUE(MESSAGE_EVENTS), VALUE(STRAY_BYTES),
     VALUE(OFFSET_BITS),

@@ -62,6 +62,13 @@ static inline void copy_words(uint8_t *to, const uint8_t *from, size_t size) {
     for (size_t i = 0; i < size; i += 8) memcpy(to + i, from + i, 8);
 }
 
+/* A text's length, in seven bits a byte. */
+static inline uint8_t *put_length(uint8_t *to, uint32_t length) {
+    for (; length > 127; length >>= 7) *to++ = (uint8_t)(length | 128);
+    *to++ = (uint8_t)length;
+    return to;
+}
+
 static size_t chunk_bytes(size_t room) { return sizeof(chunk) + room + 8; /* for copy_words */ }
 
 /* Memory of a pane for as long as it lives, in chunks that grow with it. */

@@ -11,20 +11,17 @@ EXPORT int64_t songlo_first_offset(const state *s, int64_t otherwise) {
     return s->n_panes ? first : otherwise;
 }
 
-static inline uint8_t *put_length(uint8_t *to, uint32_t length) {
-    for (; length > 127; length >>= 7) *to++ = (uint8_t)(length | 128);
-    *to++ = (uint8_t)length;
-    return to;
-}
+static inline const waiting_rows *rows_of(const state *s, bool late) { return late ? &s->late.rows : &s->waiting; }
 
 /*
- * Over all waiting rows: the most bytes that each dimension's texts with their lengths can have, 0 where all of them have
+ * Over all rows that wait, or over the late events': the most bytes that each dimension's texts with their lengths can have, 0 where all of them have
  * numbers, one byte each; then buckets of each histogram.
  */
-EXPORT void songlo_sizes(const state *s, int64_t *sizes) {
-    memcpy(sizes, s->sizes, sizeof *sizes * (size_t)(s->n_dimensions + s->n_histograms));
+EXPORT void songlo_sizes(const state *s, bool late, int64_t *sizes) {
+    const waiting_rows *w = rows_of(s, late);
+    memcpy(sizes, w->sizes, sizeof *sizes * (size_t)(s->n_dimensions + s->n_histograms));
     for (int32_t d = 0; d < s->n_dimensions; d++)
-        if (s->spelled[d]) sizes[d] += (s->shared.waiting - s->spelled[d]) * (1 + LONGEST_WORD);
+        if (w->spelled[d]) sizes[d] += (w->n - w->spelled[d]) * (1 + LONGEST_WORD);
 }
 
 /* The texts of a dimension that have numbers, in their order, as a column; its bytes, and how many they are. */
@@ -113,23 +110,25 @@ static inline uint64_t put_histogram(const state *s, const uint64_t *held, colum
 }
 
 /* The rows stand anywhere in a large pane, so they are asked for ahead: first a row, then its key and histograms. */
-static inline void ask_ahead(const state *s, int64_t i) {
+static inline void ask_ahead(const state *s, const waiting_rows *w, int64_t i) {
     enum { ROWS_AHEAD = 16, KEYS_AHEAD = 8 };
-    if (i + ROWS_AHEAD >= s->shared.waiting) return;
-    const uint8_t *later = (const uint8_t *)s->waiting[i + ROWS_AHEAD].row;
+    if (i + ROWS_AHEAD >= w->n) return;
+    const uint8_t *later = (const uint8_t *)w->rows[i + ROWS_AHEAD].row;
     for (size_t byte = 0; byte < s->row_size; byte += 64) __builtin_prefetch(later + byte);
-    const row *r = s->waiting[i + KEYS_AHEAD].row;
+    const row *r = w->rows[i + KEYS_AHEAD].row;
     if (r->key_size > NEAR_KEY) __builtin_prefetch(r->key.far);
     ask_for_histograms(s, r);
 }
 
 /* One row; true where a sum needs more than 64 bits. */
-static inline uint64_t put_row(const state *s, const pane *p, const row *r, int64_t epoch, column *c, uint64_t *ends) {
-    put(c++, (uint64_t)p->start_ms / 1000);
+static inline uint64_t put_row(const state *s, const waiting_rows *w, int64_t i, int64_t epoch, column *c, uint64_t *ends) {
+    const pane *p = w->rows[i].pane;
+    const row *r = w->rows[i].row;
+    put(c++, (uint64_t)(w->starts ? w->starts[i] : p->start_ms) / 1000);
     const uint8_t *key = key_of_row(r), *spelled = key + s->n_dimensions;
     for (int32_t d = 0; d < s->n_dimensions; d++, c++) {
         uint8_t number = key[d];
-        if (LIKELY(!s->spelled[d])) {
+        if (LIKELY(!w->spelled[d])) {
             *c->to++ = number;
         } else if (number == SPELLED) {
             uint16_t length;
@@ -173,21 +172,22 @@ static bool widened(state *s, const column *columns, uint64_t highs) {
 }
 
 /*
- * Write the waiting rows as columns, packed as streams/core/packed.py has it: pane start (seconds), each
+ * Write the waiting rows, or the late events', as columns, packed as streams/core/packed.py has it: pane start (seconds), each
  * dimension's texts or their numbers, version, events, then the columns of each part: a number, or of a histogram where
  * the row's buckets end, buckets, weights. The bytes of each column are in `used` then. Of sums the low words: true says that one has another high word than 0, which is for songlo_highs.
  * The caller gives each column its room (texts and buckets: songlo_sizes; numbers: 8 bytes each), and NEAR_BUCKETS words more.
  */
-EXPORT bool songlo_rows(state *s, int64_t epoch, void *const *to, int64_t *used) {
+EXPORT bool songlo_rows(state *s, bool late, int64_t epoch, void *const *to, int64_t *used) {
+    const waiting_rows *w = rows_of(s, late);
     column *columns = must(malloc(sizeof *columns * (size_t)s->n_columns));
     uint64_t *ends = must(malloc(sizeof *ends * ((size_t)s->n_histograms + 1))), highs;
     do {
         for (int32_t c = 0; c < s->n_columns; c++) columns[c] = (column){to[c], s->widths[c], 0};
         memset(ends, 0, sizeof *ends * ((size_t)s->n_histograms + 1));
         highs = 0;
-        for (int64_t i = 0; i < s->shared.waiting; i++) {
-            ask_ahead(s, i);
-            highs |= put_row(s, s->waiting[i].pane, s->waiting[i].row, epoch, columns, ends);
+        for (int64_t i = 0; i < w->n; i++) {
+            ask_ahead(s, w, i);
+            highs |= put_row(s, w, i, epoch, columns, ends);
         }
     } while (widened(s, columns, highs));
     for (int32_t c = 0; c < s->n_columns; c++) used[c] = columns[c].to - (uint8_t *)to[c];
@@ -196,10 +196,11 @@ EXPORT bool songlo_rows(state *s, int64_t epoch, void *const *to, int64_t *used)
     return highs;
 }
 
-/* Write the high words of the waiting rows' sums: a column of 8 bytes a row for each part that is one. */
-EXPORT void songlo_highs(const state *s, uint64_t *const *columns) {
-    for (int64_t i = 0; i < s->shared.waiting; i++) {
-        const uint64_t *totals = s->waiting[i].row->totals;
+/* Write the high words of the sums of the same rows: a column of 8 bytes a row for each part that is one. */
+EXPORT void songlo_highs(const state *s, bool late, uint64_t *const *columns) {
+    const waiting_rows *w = rows_of(s, late);
+    for (int64_t i = 0; i < w->n; i++) {
+        const uint64_t *totals = w->rows[i].row->totals;
         for (int32_t k = 0, c = 0; k < s->n_parts; k++)
             if (s->parts[k].kind == SUMMED) columns[c++][i] = totals[s->parts[k].at + 1];
     }
@@ -210,11 +211,18 @@ EXPORT int64_t songlo_starts(state *s, uint32_t *starts, int64_t room) {
     int64_t n = 0;
     s->tellings++;
     for (int64_t i = 0; i < s->shared.waiting; i++) {
-        pane *p = s->waiting[i].pane;
+        pane *p = s->waiting.rows[i].pane;
         if (p->told == s->tellings) continue;
         p->told = s->tellings;
         if (n == room) return -1;
         starts[n++] = (uint32_t)(p->start_ms / 1000);
     }
     return n;
+}
+
+/* The late events by columns of 64 bits, in the order of LATE_START and so on, and their event_ids as a column of texts, whose bytes it returns; valid until songlo_flushed. */
+EXPORT int64_t songlo_late(const state *s, const void **columns) {
+    for (int c = 0; c < LATE_COLUMNS; c++) columns[c] = s->late.columns[c];
+    columns[LATE_COLUMNS] = s->late.event_ids;
+    return (int64_t)s->late.event_ids_size;
 }

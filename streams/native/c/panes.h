@@ -1,7 +1,7 @@
 /* Panes: the ids of a window while it is open, the watermark, and folding one event. */
 #pragma once
 
-#include "rows.h"
+#include "late.h"
 
 /* Seeded, and of all bits of both: nobody can choose ids that share a place. */
 static inline uint64_t place_of(const state *s, const pane *p, uint64_t id) {
@@ -222,7 +222,10 @@ static inline bool is_away(const state *s, const event *e, int64_t *home) {
     return *home != s->shared.partition;
 }
 
-/* Fold one event; LATE, TOO_EARLY and STRAY leave everything as it was. */
+/*
+ * Fold one event. TOO_EARLY, STRAY and LATE leave everything as it was; the last is an event of a stream without ids, which Python
+ * gives one.
+ */
 static int apply(state *s, event *e, int64_t append_ms) {
     shared *h = &s->shared;
     int64_t at_ms = e->slots[s->time_field].number;
@@ -237,7 +240,10 @@ static int apply(state *s, event *e, int64_t append_ms) {
     if (UNLIKELY(!p)) {
         int64_t start_ms = at_ms - at_ms % s->pane_ms;
         if (start_ms + s->pane_ms <= h->watermark_ms) {
-            if (!h->replaying) return LATE;
+            if (!h->replaying) {
+                if (!s->dedupe) return LATE;
+                keep_late(s, e, start_ms, append_ms);
+            }
             h->away += away;
             advance(s, at_ms, append_ms);
             return FOLDED;
@@ -249,9 +255,12 @@ static int apply(state *s, event *e, int64_t append_ms) {
     } else {
         if (UNLIKELY(e->renewals != s->renewals || p->words != s->alternate)) make_key_again(s, e, p->words);
         row *r = row_of(s, p, e);
-        if (r->flush != (uint32_t)h->flush) let_wait(s, p, r, e);
+        if (r->flush != (uint32_t)h->flush) {
+            let_wait(s, &s->waiting, p, r, e);
+            h->waiting++;
+        }
         r->offset = e->offset;
-        add_event(s, p, r, e);
+        add_event(s, p, r, e, s->waiting.sizes);
         h->folded++;
     }
     h->away += away;

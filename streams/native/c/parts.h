@@ -33,8 +33,8 @@ static inline void add128(uint64_t *held, int64_t value) {
     held[1] = (uint64_t)((u128)sum >> 64);
 }
 
-/* Add one value to a part of a total. */
-static inline void add_to_part(state *s, pane *p, const part *to, uint64_t *held, int64_t value) {
+/* Add one value to a part of a total; `sizes` are those of the rows that its row waits among. */
+static inline void add_to_part(state *s, pane *p, const part *to, uint64_t *held, int64_t value, int64_t *sizes) {
     switch (to->kind) {
     case COUNTED: ++*held; break;
     case SUMMED: add128(held, value); break;
@@ -47,6 +47,6 @@ static inline void add_to_part(state *s, pane *p, const part *to, uint64_t *held
     case MINIMUM:
         if (value < (int64_t)*held) *held = (uint64_t)value;
         break;
-    default: add_bucket(s, p, held, bucket_of(s, value), &s->sizes[to->sizes]);
+    default: add_bucket(s, p, held, bucket_of(s, value), &sizes[to->sizes]);
     }
 }

@@ -88,26 +88,26 @@ static row *row_of(state *s, pane *p, const event *e) {
     return r;
 }
 
-/* From here on the event's row waits to be flushed. */
-static void let_wait(state *s, pane *p, row *r, const event *e) {
+/* From here on the event's row waits to be flushed, among others. */
+static void let_wait(state *s, waiting_rows *w, pane *p, row *r, const event *e) {
     shared *h = &s->shared;
     r->flush = (uint32_t)h->flush;
     p->waiting++;
-    s->waiting = grown(s, NULL, s->waiting, &s->waiting_room, (size_t)h->waiting + 1, 16, sizeof *s->waiting);
-    s->waiting[h->waiting].pane = p;
-    s->waiting[h->waiting++].row = r;
+    w->rows = grown(s, NULL, w->rows, &w->room, (size_t)w->n + 1, 16, sizeof *w->rows);
+    w->rows[w->n].pane = p;
+    w->rows[w->n++].row = r;
     for (int32_t d = 0; d < s->n_dimensions; d++) {
         bool before = (p->words ^ s->alternate) >> d & 1;
         if (LIKELY(e->key[d] != SPELLED && !before)) continue;
         int64_t length = e->key[d] == SPELLED ? e->slots[s->dimensions[d]].length : LONGEST_WORD;
-        s->sizes[d] += length + 1 + (length > 127) + (length > 16383);
+        w->sizes[d] += length + 1 + (length > 127) + (length > 16383);
         h->spread += length;
-        s->spelled[d]++;
+        w->spelled[d]++;
     }
     if (!r->events) return; /* a new row has no buckets */
     for (int32_t i = 0; i < s->n_histograms; i++) {
         int64_t buckets = (int64_t)(r->totals[s->histograms[i] + H_SIZE] >> 32);
-        s->sizes[s->n_dimensions + i] += buckets;
+        w->sizes[s->n_dimensions + i] += buckets;
         h->spread += buckets * 16;
     }
 }

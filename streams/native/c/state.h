@@ -8,16 +8,16 @@ typedef struct {
     int64_t position, end;   /* fold offsets from here up to, not including, the end */
     int64_t limit;           /* the offset behind the last batch */
     int64_t enough;          /* bytes held, and row_bytes of each waiting row, above which the fold stops */
-    int64_t row_bytes;
+    int64_t row_bytes, late_bytes; /* what a row, and a late event beside its row, weighs once it is captured */
     int64_t replaying;       /* the watermark stands still, and late events are stored already */
     int64_t watermark_ms, max_event_ms, max_append_ms;
-    int64_t folded, duplicates;
-    int64_t waiting, closed, closed_ids, panes;
+    int64_t folded, duplicates, late;
+    int64_t waiting, late_waiting, closed, closed_ids, panes;
     int64_t batch, at, index; /* where the fold stands: the batch's first byte, then byte (0: its first record), record */
     int64_t delta;            /* the offset of the record before that one, from the batch's on; -1: there is none */
     int64_t offset, append_ms, key_at, key_size, value_at, value_size, item; /* the message handed over, from this item of a bundle on */
-    int64_t bytes, kept;      /* memory held; of it what closed panes hold until they are flushed */
-    int64_t spread;           /* what of waiting rows has no fixed size, when it is packed: texts, and buckets */
+    int64_t bytes, kept;      /* memory held; of it what closed panes and late events hold until they are flushed */
+    int64_t spread;           /* what of waiting rows has no fixed size, when it is packed: texts, and buckets; and all of late events */
     int64_t flush;            /* the number of the one to come, from 1 to UINT32_MAX */
     int64_t homes, partition, forward; /* homes are reckoned by so many (0: not at all), from here; strays are kept to be sent */
     int64_t strays, away;     /* found so far; counted although they are at home elsewhere */
@@ -45,7 +45,7 @@ typedef struct {
     uint64_t present; /* fields that are there, as bits */
     uint64_t id;
     uint64_t renewals; /* of words, when its key was made */
-    int64_t offset;
+    int64_t offset, index; /* of its message, and in it */
     record from;
     uint32_t tag, key_size; /* of the key; the tag is its hash */
     uint8_t *key;           /* padded with zeros to whole words */
@@ -107,6 +107,29 @@ typedef struct {
     uint64_t n_ids;
 } closed_pane;
 
+/* Rows that wait to be flushed. */
+typedef struct {
+    struct { pane *pane; row *row; } *rows;
+    size_t room;
+    int64_t n;
+    const int64_t *starts; /* of the windows that they are of; NULL: those of their panes */
+    int64_t *spelled; /* how many have a text of a dimension without a number among the words of now */
+    int64_t *sizes;   /* bytes of these texts with their lengths; then buckets of each histogram over all rows */
+} waiting_rows;
+
+enum { LATE_START, LATE_ID, LATE_OFFSET, LATE_INDEX, LATE_OCCURRED, LATE_APPEND, LATE_COLUMNS };
+
+/* Late events by columns, until they are flushed; their rows stand in a pane that is none, and is freed with them. */
+typedef struct {
+    waiting_rows rows;
+    pane *pane;
+    int64_t *columns[LATE_COLUMNS];
+    size_t room;
+    uint8_t *event_ids; /* as a column of texts */
+    size_t event_ids_size, event_ids_room;
+    int64_t kept; /* memory held */
+} late_events;
+
 /* Bytes to be met in a message, also as words: comparing these costs a third of a call of memcmp. */
 typedef struct {
     uint8_t *bytes;
@@ -153,7 +176,7 @@ typedef struct {
 } words;
 
 enum { OFFSET_BITS = 48, AHEAD = 16, ROWS_PER_BLOCK = 256, SMALL_BLOCKS_ROWS = 255, CHUNK = 32768, FIRST_CHUNK = 128, SLICES = 32,
-       LEAST_IDS = 8, LEAST_INDEX = 4, LEAST_PACKED = 256, LEAST_PANES = 64, FEW_PANES = 4, BUNDLE_KEPT = 512, WAITING_KEPT = 1024 };
+       LEAST_IDS = 8, LEAST_INDEX = 4, LEAST_PACKED = 256, LEAST_LATE = 16, LEAST_PANES = 64, FEW_PANES = 4, BUNDLE_KEPT = 512, WAITING_KEPT = 1024 };
 
 typedef struct {
     shared shared;
@@ -183,10 +206,8 @@ typedef struct {
     pane *last;
     uint64_t likely_ids, likely_index; /* sizes of tables for what the panes had that closed of late */
     uint64_t tellings;                 /* calls of songlo_starts */
-    struct { pane *pane; row *row; } *waiting;
-    size_t waiting_room;
-    int64_t *spelled; /* waiting rows whose text of a dimension has no number among the words of now */
-    int64_t *sizes;   /* bytes of these texts with their lengths; then buckets of each histogram over all waiting rows */
+    waiting_rows waiting;
+    late_events late;
     int32_t n_columns; /* of a flush */
     uint8_t *widths;   /* bytes of a number in each of them */
     uint64_t *by_bucket, *met; /* a histogram's entries by bucket + 1, and bits, 0 between histograms, of the places taken */

@@ -36,7 +36,7 @@ static inline bool takes(const measure_rule *m, const event *e, int64_t *value) 
     return true;
 }
 
-static void add_event(state *s, pane *p, row *r, const event *e) {
+static void add_event(state *s, pane *p, row *r, const event *e, int64_t *sizes) {
     r->events++;
     const condition *c = s->conditions;
     const part *part = s->parts;
@@ -45,7 +45,7 @@ static void add_event(state *s, pane *p, row *r, const event *e) {
         bool counts = true;
         for (const condition *last = c + m->conditions; c < last; c++) counts = counts && meets(c, e);
         if (counts && takes(m, e, &value))
-            for (int32_t k = 0; k < m->parts; k++) add_to_part(s, p, &part[k], r->totals + part[k].at, value);
+            for (int32_t k = 0; k < m->parts; k++) add_to_part(s, p, &part[k], r->totals + part[k].at, value, sizes);
         part += m->parts;
     }
 }

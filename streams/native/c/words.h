@@ -101,6 +101,12 @@ static inline words *words_of(const state *s, uint64_t alternate, int32_t d) {
     return UNLIKELY((alternate ^ s->alternate) >> d & 1) ? s->older[d] : s->words[d];
 }
 
+/* All these rows have a number of the words before, if any. */
+static void spell_all(waiting_rows *w, int32_t d) {
+    w->sizes[d] += (w->n - w->spelled[d]) * (1 + LONGEST_WORD);
+    w->spelled[d] = w->n;
+}
+
 static void renew_words(state *s, int32_t d) {
     words *w = s->words[d];
     s->words[d] = new_words(s, d);
@@ -109,9 +115,8 @@ static void renew_words(state *s, int32_t d) {
     s->renewals++;
     if (w->panes) s->older[d] = w;
     else free_words(s, w);
-    /* all that wait have a number of the words before, if any */
-    s->sizes[d] += (s->shared.waiting - s->spelled[d]) * (1 + LONGEST_WORD);
-    s->spelled[d] = s->shared.waiting;
+    spell_all(&s->waiting, d);
+    spell_all(&s->late.rows, d);
 }
 
 /* A pane is opened. */

@@ -2,8 +2,10 @@
 
 import pytest
 
+from streams.core.late import LateEvent, LateEvents
 from streams.core.pace import MONTH_S, Pace, pace, parts
-from streams.core.values import Changes, LateEvent, Progress, Rows
+from streams.core.rows import Rows
+from streams.core.values import Changes, Progress
 
 AT = Progress("camera", "camera.events", 0)
 
@@ -29,8 +31,8 @@ def test_pace(asked_s: float, took_s: float, made: int, expected: Pace) -> None:
 
 def test_parts_are_the_months_of_rows_and_late_events() -> None:
     """Rows of several partitions go into one insert."""
-    late = LateEvent(7 * MONTH_S * 1000, 1, "e", 0, 0, (0, 0), ())
-    here = Changes(AT, Rows.of([(0,), (60,), (MONTH_S,)]), [], [late], [])
-    there = Changes(AT, Rows.of([(120,), (2 * MONTH_S,)]), [], [], [])
+    late = LateEvent(7 * MONTH_S * 1000, 1, "e", 0, 0, (0, 0), (7 * MONTH_S,))
+    here = Changes(AT, Rows.of([(0,), (60,), (MONTH_S,)]), [], LateEvents.of([late]), [])
+    there = Changes(AT, Rows.of([(120,), (2 * MONTH_S,)]), [], LateEvents(), [])
     assert parts([here, there]) == 4
-    assert parts([Changes(AT, Rows(), [], [], [])]) == 0
+    assert parts([Changes(AT, Rows(), [], LateEvents(), [])]) == 0

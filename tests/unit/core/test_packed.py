@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.packed import Layout, Packed
-from streams.core.values import Rows
+from streams.core.rows import Rows
 
 WORD = 2**64 - 1
 VALUES: dict[Layout, st.SearchStrategy[Any]] = {
@@ -96,3 +96,27 @@ def test_packed_rows_are_rows() -> None:
     assert [*lists] == [*packed] == [(60, "a"), (0, ""), (60, "b")]
     assert len(lists) == len(packed) == 3
     assert {*lists.starts} == {*packed.starts} == {0, 60}
+
+
+@given(COLUMNS, st.data())
+def test_some_values_are_what_packing_them_would_give(
+    case: tuple[Layout, list[Any]], data: st.DataObject
+) -> None:
+    """Byte for byte, but for codes, which keep their words; also where all values are the same."""
+    layout, column = case
+    column = data.draw(st.sampled_from([column, column[:1] * len(column)]))
+    kept = bytes(data.draw(st.lists(st.integers(0, 1), min_size=len(column), max_size=len(column))))
+    some = Packed.of(layout, column).select(kept)
+    expected = Packed.of(layout, [value for value, keep in zip(column, kept, strict=True) if keep])
+    assert (some, len(some)) == (expected, len(expected))
+    if layout is not Layout.CODES:
+        assert (some.data, some.ends) == (expected.data, expected.ends)
+
+
+def test_some_lists_of_narrow_numbers() -> None:
+    """Elements are as wide as the largest of them."""
+    lists = Packed(
+        Layout.LISTS, 3, struct.pack("<4H", 7, 8, 9, 500), struct.pack("<3Q", 1, 3, 4), element=Layout.U16
+    )
+    assert lists.select(b"\0\1\1") == [[8, 9], [500]]
+    assert lists.select(b"\1\0\0") == [[7]]

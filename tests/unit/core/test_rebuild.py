@@ -28,8 +28,9 @@ from streams.core.rebuild import (
     newest_closed,
 )
 from streams.core.records import pack
+from streams.core.rows import Row
 from streams.core.rules import Rules
-from streams.core.values import PaneIds, Progress, RecordBatch, Row, StrayMessage, version_of
+from streams.core.values import PaneIds, Progress, RecordBatch, StrayMessage, version_of
 from streams.measures import Sum
 from streams.shadow import CannotRebuild, fill, swap
 from streams.spec import StreamSpec

@@ -88,7 +88,7 @@ def _added(ids: Sequence[int]) -> float:
         add, packed, present = library().add, state._numbers.pack(*numbers), 1 << at
         start = time.process_time()
         for seen in ids:
-            add(state._state, 1, T0_MS + 60_000, seen, present, packed, b"")
+            add(state._state, 1, 0, T0_MS + 60_000, seen, present, packed, b"")
         times.append(time.process_time() - start)
         assert state.folded == len(ids)
     return min(times)

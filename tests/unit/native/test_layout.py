@@ -39,8 +39,8 @@ def compiled(folder: Path, *change: str) -> tuple[Path, Path]:
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        (("int64_t folded, duplicates;", "int64_t duplicates, folded;"), r"shared.duplicates is .* at \d+"),
-        (("int64_t waiting, closed,", "int64_t other, waiting, closed,"), r"shared is \d+ bytes to Python, "),
+        (("t folded, duplicates, late;", "t duplicates, folded, late;"), r"shared.duplicates is .* at \d+"),
+        (("t waiting, late_waiting,", "t other, waiting, late_waiting,"), r"shared is \d+ bytes to Python, "),
         (("int64_t default_number;", "double default_number;"), "default_number is a signed .* a float of 8"),
         (("int32_t kind, flags;", "int64_t kind; int32_t flags;"), "field_rule is 72 bytes to Python, 80"),
         (("{ EVENT, SCALED,", "{ SCALED, EVENT,"), "EVENT is 0 to Python, 1 to it"),

@@ -20,7 +20,7 @@ from tests.support.events import T0_MS, camera_event, message, packed
 
 SPEC = load_streams()["camera"]
 EVENTS = 60_000
-KINDS = ("minutes", "rows", "ids", "bundles", "burst")
+KINDS = ("minutes", "rows", "ids", "bundles", "burst", "late")
 
 
 class Heap(ctypes.Structure):
@@ -47,6 +47,9 @@ def events(kind: str) -> Iterator[list[bytes]]:
                     message(camera_event(f"e{n}", 5, camera_id=f"a camera with a long name {n}"))
                     for n in numbers
                 ]
+            case "late":
+                many = [camera_event(f"e{n}", -3600 * (n % 900), camera_id=f"camera {n}") for n in numbers]
+                yield [message(*many[:500]), *map(message, many[500:])]
             case "ids":
                 yield [message(camera_event(f"e{n}", 5)) for n in numbers]
             case _:
@@ -59,7 +62,8 @@ def grown(name: str, kind: str) -> tuple[PlainFold, int, int, int]:
     library()
     new, far = engine(name), 4_000_000_000_000
     state: Any = new(SPEC, Rules(disorder_ms=60_000), Progress(SPEC.name, SPEC.topic, 0))
-    state.fold(packed(0, 1, far, [message(camera_event("first", -120))]))
+    first_s = 10_000 if kind == "late" else -120
+    state.fold(packed(0, 1, far, [message(camera_event("first", first_s))]))
     heap, resident, counted = allocated(), held_by_process(), getattr(state, "memory", 0)
     for n, values in enumerate(events(kind), start=1):
         state.fold(packed(1000 * n, 1000 * n + len(values), far, values))
@@ -108,6 +112,15 @@ def test_what_waits_is_counted_as_what_it_costs(name: str) -> None:
     assert 0.9 * resident < pending + still_open < 1.25 * resident
     assert pending > 0.9 * (pending + still_open)
     assert resident / EVENTS < (1700 if name == "plain" else 700)
+
+
+@pytest.mark.parametrize("name", ["plain", "native"])
+def test_late_events_are_counted_as_what_they_cost(name: str) -> None:
+    """Also what they take from when they are captured until they are stored."""
+    library()
+    _, resident, _, pending, _ = measured(name, "late")
+    assert 0.9 * resident < pending < 3 * resident
+    assert resident / EVENTS < (1400 if name == "plain" else 450)
 
 
 def test_a_burst_does_not_make_later_windows_dear() -> None:

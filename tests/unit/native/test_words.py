@@ -158,7 +158,7 @@ def test_ids_are_sorted_whatever_they_are(shift: int) -> None:
     state.fold(packed(0, 1, T0_MS + 60_000, [message(event)]))
     numbers, texts, present = _fields(state)
     for seen in ids:
-        assert library().add(state._state, 1, T0_MS + 60_000, seen, present, numbers, texts) == 0
+        assert library().add(state._state, 1, 0, T0_MS + 60_000, seen, present, numbers, texts) == 0
     later = T0_MS + 10**7
     state.fold(packed(2, 3, later, [message(camera_event("later", (later - T0_MS) / 1000))]))
     changes = state.capture()

@@ -8,13 +8,13 @@ from infra.operate.homes.rehomer import Rehomed, TopicHomes
 from infra.operate.homes.start import wait_until_left
 from infra.operate.homes.text import rehomed_json, rehomed_lines, warnings
 from streams.core.home import Homes
+from streams.core.rehoming import Target
 from streams.registry import load_streams
-from streams.rehome import Target
 
 SPEC = replace(load_streams()["camera"], topic="t" * 249)
 BEFORE = Homes(SPEC.topic, "", 0, 65_535, True, 65_534)
 FOUND = TopicHomes(
-    SPEC, BEFORE, Target("", (0,) * 4096, False), "homes are reckoned by 65535 partitions, and it has 4096", 7,
+    SPEC, BEFORE, Target("", (0,) * 4096, False), "homes are reckoned by 65535 partitions, it has 4096", 7,
     frozenset({3, 11}),
 )  # fmt: skip
 NOW = replace(BEFORE, change=1, partitions=4096, forward=False, epoch=65_535)

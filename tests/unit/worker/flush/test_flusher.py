@@ -14,6 +14,7 @@ from streams.registry import load_streams
 from streams.sink import SinkRejected, SinkUnavailable
 from streams.spec import StreamSpec
 from streams.worker.client.consumer import Consumer
+from streams.worker.client.strays import SaySo
 from streams.worker.config import WorkerConfig
 from streams.worker.errors import EXIT_HELP, EXIT_OK
 from streams.worker.failpoints import pass_by
@@ -66,6 +67,9 @@ class Told(MemorySink):
     def put_rows(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         self.notes.append("rows")
 
+    def put_sending(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
+        self.notes.append("sending")
+
     def put_progress(self, spec: StreamSpec, changes: Sequence[Changes]) -> None:
         self.notes.append("progress")
         if self.notes.count("progress") == 1:
@@ -89,7 +93,8 @@ def test_strays_are_sent_between_rows_and_progress() -> None:
         config, sink = WorkerConfig(kafka=KafkaAccess.at("127.0.0.1:1"), flush_ms=1), Told(notes)
         runtime = Runtime(config, list(load_streams().values()), sink, pass_by)
 
-        async def send(topic: str, strays: Sequence[StrayMessage]) -> None:
+        async def send(topic: str, strays: Sequence[StrayMessage], say_so: SaySo) -> None:
+            await say_so()
             notes.extend(f"{topic}: {s.events} to {s.home}" for s in strays)
 
         runtime.strays.send = send  # type: ignore[method-assign] # no Kafka is there
@@ -103,7 +108,7 @@ def test_strays_are_sent_between_rows_and_progress() -> None:
     flushed, strays, progress = asyncio.run(run())
     assert 0 < away < 8
     sent = f"camera.events: {away} to 1"
-    assert (flushed, notes) == (True, ["rows", sent, "progress", "rows", "progress"])
+    assert (flushed, notes) == (True, ["rows", "sending", sent, "progress", "rows", "progress"])
     assert strays == {"camera": away, "qr": 0, "service": 0}
     assert (progress.strays, progress.folded, progress.next_offset) == (away, 8 - away, 8)
 

@@ -6,7 +6,9 @@ import pytest
 
 from sinks.memory import MemorySink
 from streams.catalog.camera import SPEC
-from streams.core.values import Changes, Progress, Rows
+from streams.core.late import LateEvents
+from streams.core.rows import Rows
+from streams.core.values import Changes, Progress
 from streams.sink import SinkSetBack
 from streams.worker.flush.steps import steps
 from tests.support.strays import none_sent
@@ -14,7 +16,9 @@ from tests.support.strays import none_sent
 
 def flushed(next_offset: int) -> list[Changes]:
     """A flush of partition 0 that comes to this offset."""
-    return [Changes(Progress(SPEC.name, SPEC.topic, 0, next_offset=next_offset), Rows(), [], [], [])]
+    return [
+        Changes(Progress(SPEC.name, SPEC.topic, 0, next_offset=next_offset), Rows(), [], LateEvents(), [])
+    ]
 
 
 def store(sink: MemorySink, changes: list[Changes], stored: Mapping[int, int]) -> None:

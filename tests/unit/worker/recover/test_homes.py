@@ -7,7 +7,9 @@ import pytest
 
 from sinks.memory import MemorySink
 from streams.core.home import Homes
-from streams.core.values import Changes, Progress, Rows
+from streams.core.late import LateEvents
+from streams.core.rows import Rows
+from streams.core.values import Changes, Progress
 from streams.kafka_access import KafkaAccess
 from streams.registry import load_streams
 from streams.worker.config import COUNT, WorkerConfig
@@ -80,7 +82,7 @@ def test_the_first_decision_holds_for_all_workers() -> None:
 def test_stored_progress_is_looked_at_before_deciding() -> None:
     """That of any partition: the worker may have been given another one."""
     sink, spec = MemorySink(), load_streams()["camera"]
-    sink.put_progress(spec, [Changes(BEFORE, Rows(), [], [], [])])
+    sink.put_progress(spec, [Changes(BEFORE, Rows(), [], LateEvents(), [])])
     assert decide(sink, TOPIC, KafkaTopic("new", 4), CONFIG) is None
     assert sink.homes(TOPIC) == []
 
