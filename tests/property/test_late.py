@@ -12,7 +12,7 @@ from streams.core.late import LateEvents
 from streams.core.late_duplicates import LateDeduplicator
 from streams.core.plain import PlainFold
 from streams.core.values import Changes, PackedBatches, Progress
-from streams.worker.flush.steps import drop_late_duplicates, store
+from streams.worker.flush.steps import drop_late_duplicates, progress_steps, row_steps
 from tests.property.test_native import RULES, STREAMS, messages
 from tests.support.engines import native
 from tests.support.events import T0_MS, packed
@@ -83,7 +83,9 @@ def test_repeats_do_not_hang_on_the_cut(data: st.DataObject) -> None:
         for n, batch in enumerate(log, start=1):
             state.fold(batch)
             if (captures or n == len(log)) and (changes := state.capture()):
-                store(sink, spec, drop_late_duplicates(sink, [(settler, changes)]), lambda _: None)
+                settled = drop_late_duplicates(sink, [(settler, changes)])
+                for written in (row_steps, progress_steps):
+                    all(written(sink, spec, settled))
 
     run(at_once, 10**6, captures=False)
     run(bit_by_bit, data.draw(st.integers(0, 300)), captures=True)
