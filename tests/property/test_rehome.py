@@ -97,6 +97,15 @@ class Rehomings(Strays):
         found = stored[max(0, len(stored) - 1 - back)]
         return Mortal(self.sink, self._begun(found), engine(engine_name), self.send)
 
+    @rule(target_homes=TARGETS)
+    def as_it_is_meant(self, target_homes: Target) -> None:
+        """Workers stop as they should, and somebody rehomes; those that are frozen wake later."""
+        if self.agreed and self.fence.height() <= self.now.epoch:
+            self._finish()
+            for _ in self.begin(target_homes):
+                pass
+            self._note_progress()
+
     @rule(target=rehomings, target_homes=TARGETS)
     def begin(self, target_homes: Target) -> Iterator[str]:
         """Somebody rehomes, though workers may be frozen, or even run."""
