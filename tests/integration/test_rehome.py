@@ -242,10 +242,14 @@ def interrupted(stream: River, number: int) -> None:
 def test_an_upgrade_of_a_version_without_homes(stream: River, songlo: Commands) -> None:
     """Its workers may have died in a flush: that counts as never begun; repeats of before can't be told."""
     before, after = made(600, 1), made(600, 2)
-    killed = stream.start(strays="count", failpoints="flush.before_progress@2=kill")
-    killed.wait_ready()
     # each to its home of three
-    stream.produce((str(e["camera_id"]).encode(), message(e)) for e in before)
+    keyed = [(str(e["camera_id"]).encode(), message(e)) for e in before]
+    first = stream.start(strays="count")
+    stream.produce(keyed[:300])
+    stream.drain()
+    stop(first)
+    killed = stream.start(strays="count", failpoints="flush.before_progress@1=kill")
+    stream.produce(keyed[300:])
     killed.wait_exit()
     ask(stream.server, "ALTER TABLE progress UPDATE homes = 0 WHERE 1 SETTINGS mutations_sync = 1")
     ask(stream.server, "TRUNCATE TABLE homes")
