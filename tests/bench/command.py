@@ -16,6 +16,7 @@ from tests.bench import late as lates
 from tests.bench import latency as latencies
 from tests.bench import scale as scales
 from tests.bench import start as starts
+from tests.bench import strays as astray
 from tests.bench import write as writes
 from tests.bench.compare import Result, compare
 from tests.bench.contenders import choose
@@ -156,6 +157,18 @@ def late(settings: Settings, events: int, as_json: bool) -> None:
     with ground(settings) as here:
         found = lates.measure(events, here, say)
     show(found, lates.lines(found), as_json)
+
+
+@command.command()
+@events_option(1_000_000)
+@runs_option(3)
+@json_option
+@pass_settings
+def strays(settings: Settings, events: int, runs: int, as_json: bool) -> None:
+    """What it costs when a sender's partitioner is not Kafka's own."""
+    with ground(settings) as here:
+        found = astray.measure(events, runs, here, say)
+    show(found, astray.lines(found), as_json)
 
 
 @command.command()

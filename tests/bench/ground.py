@@ -28,13 +28,16 @@ class FillError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A running stack, and where on the machine contenders go; `core` is None when there is only one."""
+    """A running stack, and where on the machine contenders go; `core` is None when there is only one.
+
+    `logs` is the directory of Kafka's logs."""
 
     brokers: str
     clickhouse: str
     clickhouse_http: str
     core: int | None
     work: Path
+    logs: Path
     pids: dict[str, int]
 
     @property
@@ -66,7 +69,14 @@ def ground_of(stack: Stack, work: Path, core: int | None) -> Ground:
     """A stack that is running already as the ground."""
     work.mkdir(parents=True, exist_ok=True)
     pids = {name: pid for name in ("broker", "clickhouse") if (pid := stack.pid(name)) is not None}
-    return Ground(stack.brokers, stack.clickhouse, stack.clickhouse_http, core, work, pids)
+    logs = stack.home / "data" / "broker"
+    return Ground(stack.brokers, stack.clickhouse, stack.clickhouse_http, core, work, logs, pids)
+
+
+def held_bytes(ground: Ground, load: Load) -> int:
+    """Bytes of record batches that Kafka holds of the load's topic."""
+    folders = (ground.logs / f"{load.topic}-{partition}" for partition in range(load.partitions))
+    return sum(file.stat().st_size for folder in folders for file in folder.glob("*.log"))
 
 
 def ensure_topic(brokers: str, load: Load, say: Say) -> None:
@@ -74,8 +84,13 @@ def ensure_topic(brokers: str, load: Load, say: Say) -> None:
     with Admin(KafkaAccess.at(brokers)) as admin:
         if sum(admin.ends([load.topic]).values()) == load.events:
             return
+    fill_topic(brokers, load, say)
+
+
+def fill_topic(brokers: str, load: Load, say: Say) -> None:
+    """Fill the load's topic, anew where there is one. Raises FillError."""
     say(f"sending {load.events:,} events of {load.keys:,} cameras to {load.partitions} partitions …")
-    given = (load.events, load.keys, load.partitions, load.per_second, load.seed, "none")
+    given = (load.events, load.keys, load.partitions, load.per_second, load.seed, load.partitioner, "none")
     done = subprocess.run(
         [sys.executable, str(PEERS / "fill.py"), brokers, *map(str, given)],
         cwd=ROOT,

@@ -4,9 +4,13 @@ Deterministic: the same load is the same bytes in every process. In time order b
 as cameras are that send over a city's lines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
+from zlib import crc32
+
+from streams.core.home import partition_of
 
 T0_MS = 1_715_587_200_000
 MINUTE_MS = 60_000
@@ -17,6 +21,12 @@ WARDS = (
 )  # fmt: skip
 CLASSES = ("motorbike", "car", "truck", "bus", "bicycle")
 DIRECTIONS = ("north", "east", "south", "west")
+
+# where clients send a key, of so many partitions: Kafka's own ones, and librdkafka as it comes
+MURMUR2, CRC32 = "murmur2", "crc32"
+PARTITIONERS: Mapping[str, Callable[[bytes, int], int]] = MappingProxyType(
+    {MURMUR2: partition_of, CRC32: lambda key, partitions: crc32(key) % partitions}
+)
 
 # (camera index, minute index) -> (events, sum of speeds, highest speed), speeds in tenths of km/h
 Windows = dict[tuple[int, int], tuple[int, int, int]]
@@ -29,7 +39,7 @@ class Load:
     """A topic of `events` camera events, one per message, over `keys` cameras (at most a million).
 
     One camera watches one lane, so that a window per camera is the same thing to every contender.
-    `per_second` is the rate in event time.
+    `per_second` is the rate in event time; `partitioner` is the one of its sender.
     """
 
     events: int
@@ -37,16 +47,22 @@ class Load:
     partitions: int = 6
     per_second: int = 500
     seed: int = 1
+    partitioner: str = MURMUR2
 
     @property
     def topic(self) -> str:
         """A name for each load, so that a topic is made once."""
-        return f"bench.camera.{self.events}.{self.keys}.{self.partitions}.{self.per_second}.{self.seed}"
+        name = f"bench.camera.{self.events}.{self.keys}.{self.partitions}.{self.per_second}.{self.seed}"
+        return name if self.partitioner == MURMUR2 else f"{name}.{self.partitioner}"
 
     @property
     def end_ms(self) -> int:
         """The time of the last event, before disorder."""
         return T0_MS + (self.events - 1) * 1000 // self.per_second
+
+    def partition_of(self, key: bytes) -> int:
+        """Where the sender sends this key."""
+        return PARTITIONERS[self.partitioner](key, self.partitions)
 
 
 def camera_id(index: int) -> str:

@@ -117,7 +117,9 @@ class Worker:
         asked = ["--brokers", t.brokers, "--topic", t.topic, "--clickhouse", t.clickhouse]
         asked += ["--database", t.database, "--flush-ms", str(t.flush_ms), "--status", str(self._status)]
         asked += ["--began", str(self._began)]
-        self._status.unlink(missing_ok=True)
+        # of a worker before this one
+        for told in (self._status, self._began):
+            told.unlink(missing_ok=True)
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 tethered([*self._prefix, sys.executable, "-m", "tests.bench.worker", *asked]),
@@ -154,6 +156,10 @@ class Worker:
     def status(self) -> dict[str, Any]:
         """What the worker last said of itself; {} before it said anything."""
         return read_status(self._status)
+
+    def has_begun(self) -> bool:
+        """Whether `began` can be told."""
+        return self._began.exists() and self._began.stat().st_size > 0
 
     def began(self) -> tuple[float, float]:
         """Processor seconds used, and the monotonic clock, when the worker had not yet read an event."""

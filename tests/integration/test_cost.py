@@ -28,6 +28,7 @@ def measured(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> dict
         clickhouse_http=stack.clickhouse_http,
         core=None,
         work=tmp_path_factory.mktemp("bench"),
+        logs=Path("/nonexistent"),
         pids={},
     )
     told: list[str] = []

@@ -1,6 +1,6 @@
 """Fill a topic with the events of a load: record batches built whole, far faster than one by one.
 
-Keys go to the partitions where Kafka's own clients put them; a batch is 16 KiB, the clients' default.
+Keys go to the partitions where the load's sender puts them; a batch is 16 KiB, the clients' default.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import sys
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from streams.core.home import partition_of
 from tests.bench.load import Load, camera_id, message, readings
 
 BATCH_BYTES = 16_384
@@ -63,7 +62,7 @@ async def _send(producer: AIOKafkaProducer, load: Load) -> None:
         known = names.get(camera)
         if known is None:
             key = camera_id(camera).encode()
-            known = names[camera] = key, partition_of(key, load.partitions)
+            known = names[camera] = key, load.partition_of(key)
         key, partition = known
         value = message(number, reading)
         if batches[partition].append(key=key, value=value, timestamp=None) is None:
@@ -76,6 +75,6 @@ async def _send(producer: AIOKafkaProducer, load: Load) -> None:
 
 
 if __name__ == "__main__":
-    brokers, events, keys, partitions, per_second, seed, compression = sys.argv[1:]
-    load = Load(int(events), int(keys), int(partitions), int(per_second), int(seed))
+    brokers, events, keys, partitions, per_second, seed, partitioner, compression = sys.argv[1:]
+    load = Load(int(events), int(keys), int(partitions), int(per_second), int(seed), partitioner)
     asyncio.run(fill(brokers, load, None if compression == "none" else compression))

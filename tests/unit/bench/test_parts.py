@@ -13,7 +13,7 @@ from tests.bench import processes
 from tests.bench.contenders import CONTENDERS, MAIN, choose
 from tests.bench.environment import PEERS
 from tests.bench.latency import quantile
-from tests.bench.load import Load, camera_id, camera_index, difference, message, readings, windows
+from tests.bench.load import CRC32, Load, camera_id, camera_index, difference, message, readings, windows
 from tests.bench.processes import pin, tree, usage, wait_quiet
 
 LOAD = Load(5000, keys=20, per_second=10)
@@ -24,6 +24,15 @@ def test_a_load_is_the_same_each_time() -> None:
     once = [message(n, r) for n, r in enumerate(readings(LOAD))]
     assert once == [message(n, r) for n, r in enumerate(readings(LOAD))]
     assert once != [message(n, r) for n, r in enumerate(readings(replace(LOAD, seed=2)))]
+
+
+def test_a_load_goes_where_its_sender_sends() -> None:
+    """By Kafka's own partitioner unless said otherwise, and each to a topic of its own."""
+    astray = replace(LOAD, partitioner=CRC32)
+    # murmur2 of `21` is -973932308 in Kafka's own tests; of CRC32 this is the check value
+    assert LOAD.partition_of(b"21") == (-973932308 & 0x7FFFFFFF) % 6
+    assert astray.partition_of(b"123456789") == 0xCBF43926 % 6
+    assert astray.topic != LOAD.topic
 
 
 def test_messages_are_valid_unique_and_as_long_as_said() -> None:
