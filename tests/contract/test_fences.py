@@ -141,7 +141,7 @@ BEHIND: dict[str, dict[str, object]] = {
     "ids of a window that was open": {"closed": [ClosedPane(T0_MS + MINUTE_MS, array("Q", [1]))]},
     "a letter": {"dead": [DeadLetter(9, 1, T0_MS, "", "broken", b"{")]},
     "a note": {"noted": [Noted(12, T0_MS, "gw", array("I", [0]))]},
-    "strays": {"strays": [StrayMessage(1, b"[]", 1)], "next_offset": 10},
+    "strays": {"sent": [StrayMessage(1, b"[]", 1)], "next_offset": 10},
 }
 BEFORE: dict[str, dict[str, object]] = {
     "a row of an open window": {"rows": [camera_row(60, offset=8, epoch=3)]},
@@ -150,7 +150,7 @@ BEFORE: dict[str, dict[str, object]] = {
     "ids of a closed window": {"closed": [ClosedPane(T0_MS, array("Q", [1]))]},
     "a letter": {"dead": [DeadLetter(8, 1, T0_MS, "", "broken", b"{")]},
     "a note": {"noted": [Noted(8, T0_MS, "gw", array("I", [0]))]},
-    "strays": {"strays": [StrayMessage(1, b"[]", 1)], "next_offset": 9},
+    "strays": {"sent": [StrayMessage(1, b"[]", 1)], "next_offset": 9},
     "a row of an earlier epoch": {"rows": [camera_row(60, offset=20, epoch=2)]},
     "a row of a rehoming that was interrupted": {"rows": [camera_row(60, offset=20, epoch=4)]},
 }

@@ -3,6 +3,7 @@
 import random
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from streams.catalog.service import SPEC as SERVICE
 from streams.core.histogram import bucket
 from streams.core.parts import LEAST, MOST
 from streams.core.rows import Row
-from streams.core.values import DeadLetter, Noted
+from streams.core.values import DeadLetter, Noted, Progress
 from tests.support.clickhouse import (
     T0_S,
     HasClickHouse,
@@ -414,10 +415,8 @@ def test_conservation_counts_each_refused_event_once(server: ClickHouseAccess, s
     again = changes(CAMERA, noted=[Noted(3, 0, "gw", array("I", [0]))], epoch=1)
     verdict = "SELECT dead_stored, verdict FROM conservation"
     for number, expected in ((6, "ahead"), (7, "exact"), (8, "missing")):
-        sink.put_progress(
-            CAMERA,
-            [changes(CAMERA, next_offset=number, dead=number)],
-        )
+        at = Progress("camera", CAMERA.topic, 0, next_offset=number, dead=number)
+        sink.put_progress(CAMERA, [replace(flush, progress=at)])
         sink.put_dead(CAMERA, [flush])
         sink.put_noted(CAMERA, [flush, again])
         assert ask(server, verdict) == [(7, expected)]

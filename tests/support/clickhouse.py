@@ -94,11 +94,11 @@ def changes(
     late: list[LateEvent] | None = None,
     dead: list[DeadLetter] | None = None,
     noted: list[Noted] | None = None,
-    strays: list[StrayMessage] | None = None,
+    sent: list[StrayMessage] | None = None,
     **progress: int,
 ) -> Changes:
     """What one partition has to flush; its progress counts the late events and dead letters given."""
     counted = {"late": len(late or []), "dead": len(dead or []), **progress}
     at = Progress(spec.name, spec.topic, partition, **counted)
     events = LateEvents.of(late or [])
-    return Changes(at, Rows.of(rows or []), closed or [], events, dead or [], noted or [], strays or [])
+    return Changes(at, Rows.of(rows or []), closed or [], events, dead or [], noted or [], sent or [])
